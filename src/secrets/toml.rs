@@ -1,0 +1,71 @@
+//! Secrets as TOML: `[[user]]` tables.
+//!
+//! Read by hand from the spanned tree, not through serde: serde stops at the first problem, and
+//! its "invalid type: string …" repeats the value.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::text::{Entry, Finding, KEYS, Parsed};
+
+pub(super) fn parse(source: &str) -> Parsed {
+    let mut parsed = Parsed::default();
+    let (document, errors) = DeTable::parse_recoverable(source);
+    if !errors.is_empty() {
+        for error in errors {
+            // The Display of a toml error prints the source line. message() of a syntax error
+            // is made of fixed descriptions only; the tests hold that.
+            let line = error.span().map(|span| line_at(source, span.start));
+            parsed.findings.push(Finding::new(line, error.message()));
+        }
+        return parsed;
+    }
+    for (key, value) in document.into_inner() {
+        let line = Some(line_at(source, key.span().start));
+        if key.get_ref() == "user" {
+            users(source, line, value, &mut parsed);
+        } else {
+            parsed.findings.push(Finding::new(line, "unknown key here; entries are [[user]]"));
+        }
+    }
+    parsed
+}
+
+fn users(source: &str, line: Option<usize>, value: Spanned<DeValue<'_>>, parsed: &mut Parsed) {
+    let DeValue::Array(entries) = value.into_inner() else {
+        parsed.findings.push(Finding::new(line, "user must be a list: write [[user]]"));
+        return;
+    };
+    for entry in entries {
+        let line = Some(line_at(source, entry.span().start));
+        match entry.into_inner() {
+            DeValue::Table(table) => user(source, line, table, parsed),
+            _ => parsed.findings.push(Finding::new(line, "each user must be a table")),
+        }
+    }
+}
+
+fn user(source: &str, line: Option<usize>, table: DeTable<'_>, parsed: &mut Parsed) {
+    let mut entry = Entry { line, ..Entry::default() };
+    let mut mistyped = Vec::new();
+    for (key, value) in table {
+        let line = Some(line_at(source, key.span().start));
+        let Some(known) = KEYS.into_iter().find(|k| k == key.get_ref()) else {
+            // The key is not repeated: a password pasted at the wrong place would be one.
+            let what = format!("unknown key; a user has {}", KEYS.join(", "));
+            parsed.findings.push(Finding::new(line, what));
+            continue;
+        };
+        if let DeValue::String(text) = value.into_inner() {
+            entry.set(known, text.into_owned());
+        } else {
+            mistyped.push(known);
+            parsed.findings.push(Finding::new(line, format!("{known} must be a string")));
+        }
+    }
+    entry.finish(&mistyped, parsed);
+}
+
+fn line_at(source: &str, offset: usize) -> usize {
+    source.bytes().take(offset).filter(|&b| b == b'\n').count() + 1
+}
