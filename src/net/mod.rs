@@ -1,1 +1,22 @@
-//! To be built.
+//! Sockets, TLS, buffers: how bytes come and go.
+//!
+//! Owns [`Stream`] and what makes one (listen, connect, TLS on either side), the buffer shelf and
+//! the whole-packet I/O of logins. Never looks into a packet beyond its header, never decides
+//! who may connect.
+
+mod address;
+mod dial;
+mod listener;
+pub mod packets;
+mod shelf;
+mod socket;
+mod stream;
+mod tls;
+
+pub use address::{Address, AddressError};
+pub use dial::connect;
+pub use listener::Listener;
+pub use shelf::Shelf;
+pub use socket::Socket;
+pub use stream::Stream;
+pub use tls::{ClientSideTls, TargetTls, TargetTlsMode, TlsError};

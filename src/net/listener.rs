@@ -1,0 +1,163 @@
+//! A door clients come in by: a TCP port or a unix socket.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+
+use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
+
+use super::{Address, Stream};
+
+/// The kernel caps it at `net.core.somaxconn`. A storm of functions connects all at once.
+const BACKLOG: u16 = 4096;
+
+pub enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// A host name that stands for several addresses is bound at the first that can be.
+    pub async fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Unix(path) => bind_unix(path).map(Self::Unix),
+            Address::Tcp(host, port) => {
+                let mut last = io::Error::new(io::ErrorKind::NotFound, "no address for this host");
+                for address in lookup_host((host.as_str(), *port)).await? {
+                    match bind_tcp(address) {
+                        Ok(listener) => return Ok(Self::Tcp(listener)),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    /// The next client, tuned, and its address. Cancel-safe. An error may be the client's
+    /// (it was gone already) or a want of descriptors: wait a little and accept again.
+    pub async fn accept(&self) -> io::Result<(Stream, String)> {
+        let stream = match self {
+            Self::Tcp(listener) => Stream::from(listener.accept().await?.0),
+            Self::Unix(listener) => Stream::from(listener.accept().await?.0),
+        };
+        stream.tune()?;
+        let peer = stream.peer();
+        Ok((stream, peer))
+    }
+
+    /// Where it really listens, which is how a port of 0 is learned.
+    pub fn address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => {
+                let address = listener.local_addr()?;
+                Ok(Address::Tcp(address.ip().to_string(), address.port()))
+            }
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                Ok(Address::Unix(address.as_pathname().unwrap_or(Path::new("")).to_owned()))
+            }
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG.into())
+}
+
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    remove_stale(path)?;
+    // Through socket2, for the standard library's backlog is fixed.
+    let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    // As mysqld does: who may log in is told by the password, not by the file.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777))?;
+    socket.listen(BACKLOG.into())?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket.into())
+}
+
+/// Removes the socket that a killed process left behind; what somebody listens on, or what is
+/// not a socket, stays.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(meta) if !meta.file_type().is_socket() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "exists and is not a socket"))
+        }
+        Ok(_) => match StdUnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+            _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens on this socket")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::connect;
+    use super::*;
+
+    async fn round_trip(address: &Address) {
+        let listener = Listener::bind(address).await.unwrap();
+        let address = listener.address().unwrap();
+        let dialled = connect(&address, Duration::from_secs(5));
+        let (dialled, accepted) = tokio::join!(dialled, listener.accept());
+        let (mut near, (mut far, peer)) = (dialled.unwrap(), accepted.unwrap());
+        assert_eq!(peer, far.peer());
+        near.write_all(b"ping").await.unwrap();
+        let mut read = [0; 4];
+        far.read_exact(&mut read).await.unwrap();
+        far.write_all(&read).await.unwrap();
+        near.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"ping");
+        assert!(near.looks_idle());
+        drop(far);
+        near.readable().await.unwrap();
+        assert!(!near.looks_idle());
+    }
+
+    #[tokio::test]
+    async fn over_tcp() {
+        round_trip(&Address::parse("127.0.0.1:0").unwrap()).await;
+        round_trip(&Address::parse("localhost:0").unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn over_a_unix_socket_even_a_stale_one() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("s");
+        let address = Address::Unix(path.clone());
+        round_trip(&address).await;
+        assert!(path.exists());
+        round_trip(&address).await;
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_in_use_or_a_file_stays() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("s");
+        let address = Address::Unix(path.clone());
+        let held = Listener::bind(&address).await.unwrap();
+        let error = Listener::bind(&address).await.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drop(held);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        let error = Listener::bind(&address).await.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+}

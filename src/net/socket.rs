@@ -1,0 +1,168 @@
+//! A TCP or unix connection, before or below TLS.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A peer that vanished without a word is noticed within a minute: idle, by keepalive…
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// … and with bytes under way, by the time they may stay unacknowledged. tcp(7): this also
+/// overrides the count of keepalive retries, so it must not be shorter than they take.
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub struct Socket {
+    io: Io,
+    /// The last read filled its buffer, so tokio still believes in readiness that may be spent.
+    filled: bool,
+}
+
+enum Io {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Returns when there is at least one byte to read, or an end or an error, and takes nothing.
+    /// Cancel-safe.
+    pub async fn readable(&self) -> io::Result<()> {
+        loop {
+            match &self.io {
+                Io::Tcp(tcp) => tcp.readable().await?,
+                Io::Unix(unix) => unix.readable().await?,
+            }
+            // tokio forgets readiness when a read comes back short. After one that filled its
+            // buffer (each of a login's exact reads) it would say "readable" once for nothing,
+            // and the sleeper would take a buffer and keep it.
+            if !self.filled
+                || !matches!(self.peek(), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether nothing has arrived, neither bytes nor an end. A byte found is lost: what does not
+    /// look idle is to be closed. No system call unless tokio saw an event.
+    pub fn looks_idle(&self) -> bool {
+        // Not poll_read_ready: a task whose cooperative budget is spent would be told "pending",
+        // and a dead connection would look idle.
+        let found = match &self.io {
+            Io::Tcp(tcp) => tcp.try_read(&mut [0]),
+            Io::Unix(unix) => unix.try_read(&mut [0]),
+        };
+        matches!(found, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// No delay, keepalive and a bound on unacknowledged bytes. A unix socket needs none.
+    pub fn tune(&self) -> io::Result<()> {
+        let Io::Tcp(tcp) = &self.io else { return Ok(()) };
+        tcp.set_nodelay(true)?;
+        let socket = SockRef::from(tcp);
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_TIME)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_RETRIES);
+        socket.set_tcp_keepalive(&keepalive)?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+        Ok(())
+    }
+
+    /// The other end as `host:port`, or `unix`.
+    pub fn peer(&self) -> String {
+        match &self.io {
+            Io::Tcp(tcp) => tcp.peer_addr().map_or_else(|_| "gone".into(), |a| a.to_string()),
+            Io::Unix(_) => "unix".into(),
+        }
+    }
+
+    pub fn is_unix(&self) -> bool {
+        matches!(self.io, Io::Unix(_))
+    }
+
+    fn peek(&self) -> io::Result<usize> {
+        let mut byte = [MaybeUninit::uninit()];
+        match &self.io {
+            Io::Tcp(tcp) => tcp.try_io(Interest::READABLE, || SockRef::from(tcp).peek(&mut byte)),
+            Io::Unix(unix) => {
+                unix.try_io(Interest::READABLE, || SockRef::from(unix).peek(&mut byte))
+            }
+        }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(tcp: TcpStream) -> Self {
+        Self { io: Io::Tcp(tcp), filled: false }
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(unix: UnixStream) -> Self {
+        Self { io: Io::Unix(unix), filled: false }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = match &mut self.io {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Io::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+        };
+        if polled.is_ready() {
+            self.filled = buf.remaining() == 0;
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Io::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Io::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Io::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+        }
+    }
+}

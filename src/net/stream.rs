@@ -1,0 +1,266 @@
+//! One connection, to a client or to a server, with TLS or without.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop::unconstrained;
+use tokio_rustls::{client, server};
+
+use super::Socket;
+
+pub enum Stream {
+    Plain(Socket),
+    /// Toward a client: we are the TLS server.
+    ClientTls(Box<server::TlsStream<Socket>>),
+    /// Toward a server: we are the TLS client.
+    ServerTls(Box<client::TlsStream<Socket>>),
+}
+
+impl Stream {
+    /// Returns when at least one byte, an end or an error can be read, without taking it and
+    /// without a buffer of the caller's. Cancel-safe.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.readable().await,
+            Self::ClientTls(tls) => filled(tls.as_mut()).await,
+            Self::ServerTls(tls) => filled(tls.as_mut()).await,
+        }
+    }
+
+    /// For a connection nobody uses: false when bytes, an end or an error have arrived, which
+    /// on an idle MySQL connection all mean that it is over (a server says why it hangs up). What
+    /// does not look idle is to be closed, since a byte may be lost. Costs no system call
+    /// unless tokio saw an event; an event not yet polled by the runtime is not seen.
+    pub fn looks_idle(&mut self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.looks_idle(),
+            Self::ClientTls(tls) => nothing_to_read(tls.as_mut()),
+            Self::ServerTls(tls) => nothing_to_read(tls.as_mut()),
+        }
+    }
+
+    /// The other end, for logs and the list of clients.
+    pub fn peer(&self) -> String {
+        self.socket().peer()
+    }
+
+    /// Protocol version and cipher suite, named as `Ssl_version` and IANA do.
+    pub fn tls(&self) -> Option<(&'static str, &'static str)> {
+        let state = self.tls_state()?;
+        let version = match state.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => "TLSv1.2",
+            ProtocolVersion::TLSv1_3 => "TLSv1.3",
+            _ => "unknown",
+        };
+        let cipher = state.negotiated_cipher_suite()?.suite().as_str().unwrap_or("unknown");
+        Some((version, cipher))
+    }
+
+    /// Whether the TLS handshake was an abbreviated one.
+    pub fn is_resumed(&self) -> bool {
+        self.tls_state().and_then(CommonState::handshake_kind) == Some(HandshakeKind::Resumed)
+    }
+
+    /// Whether nobody can listen: TLS, or a unix socket.
+    pub fn is_secure(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_unix(),
+            Self::ClientTls(_) | Self::ServerTls(_) => true,
+        }
+    }
+
+    /// Sets the socket's options; what [`super::connect`] and [`super::Listener::accept`] return
+    /// is tuned already.
+    pub fn tune(&self) -> io::Result<()> {
+        self.socket().tune()
+    }
+
+    /// Takes the socket out, to put TLS over it.
+    pub(super) fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Self::Plain(socket) => Ok(socket),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS inside TLS")),
+        }
+    }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::ClientTls(tls) => tls.get_ref().0,
+            Self::ServerTls(tls) => tls.get_ref().0,
+        }
+    }
+
+    fn tls_state(&self) -> Option<&CommonState> {
+        match self {
+            Self::Plain(_) => None,
+            Self::ClientTls(tls) => Some(tls.get_ref().1),
+            Self::ServerTls(tls) => Some(tls.get_ref().1),
+        }
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(tcp: TcpStream) -> Self {
+        Self::Plain(tcp.into())
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(unix: UnixStream) -> Self {
+        Self::Plain(unix.into())
+    }
+}
+
+/// Decrypts until there is plaintext. Readiness of the socket would say neither enough (the
+/// plaintext may be buffered already) nor too little (a session ticket is no data).
+async fn filled(tls: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
+    poll_fn(|cx| Pin::new(&mut *tls).poll_fill_buf(cx).map_ok(|_| ())).await
+}
+
+/// As [`filled`], asked once. Decrypting is needed: session tickets and key updates may come at
+/// any time and do not end a connection.
+fn nothing_to_read(tls: &mut (impl AsyncBufRead + Unpin)) -> bool {
+    // Unconstrained, for a task whose cooperative budget is spent would be told "pending".
+    let asked = pin!(unconstrained(filled(tls)));
+    asked.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+/// Calls the same method on whichever stream it is.
+macro_rules! each {
+    ($stream:expr, $io:ident => $call:expr) => {
+        match $stream.get_mut() {
+            Stream::Plain(socket) => {
+                let $io = Pin::new(socket);
+                $call
+            }
+            Stream::ClientTls(tls) => {
+                let $io = Pin::new(tls.as_mut());
+                $call
+            }
+            Stream::ServerTls(tls) => {
+                let $io = Pin::new(tls.as_mut());
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self, io => io.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, io => io.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, io => io.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => io.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => io.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    fn pair() -> (Stream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (ours.into(), theirs)
+    }
+
+    #[tokio::test]
+    async fn readable_takes_nothing() {
+        let (mut ours, mut theirs) = pair();
+        assert!(timeout(SOON, ours.readable()).await.is_err());
+        theirs.write_all(b"abc").await.unwrap();
+        ours.readable().await.unwrap();
+        ours.readable().await.unwrap();
+        let mut read = [0; 3];
+        ours.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"abc");
+        // The read filled its buffer: tokio's readiness is stale, ours must not be.
+        assert!(timeout(SOON, ours.readable()).await.is_err());
+        drop(theirs);
+        ours.readable().await.unwrap();
+        assert_eq!(ours.read(&mut read).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn looks_idle_until_something_comes() {
+        for closes in [false, true] {
+            let (mut ours, mut theirs) = pair();
+            theirs.write_all(b"login").await.unwrap();
+            ours.read_exact(&mut [0; 5]).await.unwrap();
+            assert!(ours.looks_idle());
+            if closes {
+                drop(theirs);
+            } else {
+                theirs.write_all(b"x").await.unwrap();
+            }
+            ours.readable().await.unwrap();
+            assert!(!ours.looks_idle());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_spent_budget_does_not_make_the_dead_look_idle() {
+        let (mut ours, theirs) = pair();
+        drop(theirs);
+        ours.readable().await.unwrap();
+        while tokio::task::coop::has_budget_remaining() {
+            // Uses the budget up without giving way, as a busy task does.
+            let consume = pin!(tokio::task::coop::consume_budget());
+            let _ = consume.poll(&mut Context::from_waker(Waker::noop()));
+        }
+        assert!(!ours.looks_idle());
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_is_secure_without_tls() {
+        let (ours, _theirs) = pair();
+        assert!(ours.is_secure());
+        assert_eq!(ours.tls(), None);
+        assert!(!ours.is_resumed());
+        assert_eq!(ours.peer(), "unix");
+        ours.tune().unwrap();
+    }
+}

@@ -1,0 +1,206 @@
+//! Both sides against each other.
+
+use std::fs;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::SupportedProtocolVersion;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::version::{TLS12, TLS13};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::super::{Address, Listener, Stream, connect, packets};
+use super::*;
+
+async fn handshake(
+    clients: &ClientSideTls,
+    targets: &TargetTls,
+    name: &str,
+) -> io::Result<(Stream, Stream)> {
+    let (near, far) = UnixStream::pair()?;
+    let (near, far) =
+        tokio::join!(clients.accept(Stream::from(near)), targets.connect(Stream::from(far), name));
+    Ok((near?, far?))
+}
+
+async fn echo(from: &mut Stream, to: &mut Stream) {
+    packets::write_all(from, b"hello").await.unwrap();
+    let mut read = [0; 5];
+    to.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"hello");
+}
+
+fn with_version(version: &'static SupportedProtocolVersion) -> (ClientSideTls, TargetTls) {
+    let (chain, key) = clients::make().unwrap();
+    let clients =
+        ClientSideTls::build(chain, key, Ticketer::new().unwrap(), &[&TLS12, &TLS13]).unwrap();
+    (clients, TargetTls::build(TargetTlsMode::Required, None, &[version]).unwrap())
+}
+
+#[tokio::test]
+async fn both_versions_and_resumption() {
+    for (version, name) in [(&TLS12, "TLSv1.2"), (&TLS13, "TLSv1.3")] {
+        let (clients, targets) = with_version(version);
+        for resumed in [false, true, true] {
+            let (mut near, mut far) = handshake(&clients, &targets, "db").await.unwrap();
+            echo(&mut near, &mut far).await;
+            echo(&mut far, &mut near).await;
+            for stream in [&near, &far] {
+                let (version, cipher) = stream.tls().unwrap();
+                assert_eq!(version, name);
+                assert!(cipher.contains("AES") || cipher.contains("CHACHA"), "{cipher}");
+                assert_eq!(stream.is_resumed(), resumed);
+                assert!(stream.is_secure());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn over_tcp_after_a_packet() {
+    let clients = ClientSideTls::self_signed().unwrap();
+    let targets = TargetTls::new(TargetTlsMode::Preferred, None).unwrap();
+    let listener = Listener::bind(&Address::parse("127.0.0.1:0").unwrap()).await.unwrap();
+    let address = listener.address().unwrap();
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (sequence, payload) = packets::read_packet(&mut stream, 64).await.unwrap();
+        assert_eq!((sequence, &payload[..]), (1, b"ssl".as_slice()));
+        clients.accept(stream).await.unwrap()
+    };
+    let client = async {
+        let mut stream = connect(&address, Duration::from_secs(5)).await.unwrap();
+        assert!(!stream.is_secure());
+        packets::write_all(&mut stream, b"\x03\0\0\x01ssl").await.unwrap();
+        targets.connect(stream, "127.0.0.1").await.unwrap()
+    };
+    let (mut near, mut far) = tokio::join!(server, client);
+    echo(&mut far, &mut near).await;
+    echo(&mut near, &mut far).await;
+}
+
+#[tokio::test]
+async fn readable_sees_plaintext_that_is_buffered_already() {
+    let (clients, targets) = with_version(&TLS13);
+    let (mut near, mut far) = handshake(&clients, &targets, "db").await.unwrap();
+    let soon = Duration::from_millis(50);
+    // The session tickets arrive, and are no data.
+    assert!(timeout(soon, far.readable()).await.is_err());
+    assert!(far.looks_idle());
+
+    packets::write_all(&mut near, b"ab").await.unwrap();
+    far.readable().await.unwrap();
+    let mut byte = [0];
+    far.read_exact(&mut byte).await.unwrap();
+    // The socket is empty now, the rest lies decrypted in memory.
+    timeout(soon, far.readable()).await.unwrap().unwrap();
+    assert!(!far.looks_idle());
+    far.read_exact(&mut byte).await.unwrap();
+    assert_eq!(byte, *b"b");
+    assert!(far.looks_idle());
+
+    near.shutdown().await.unwrap();
+    far.readable().await.unwrap();
+    assert!(!far.looks_idle());
+    assert_eq!(far.read(&mut byte).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_cut_connection_does_not_look_idle() {
+    for version in [&TLS12, &TLS13] {
+        let (clients, targets) = with_version(version);
+        let (mut near, mut far) = handshake(&clients, &targets, "db").await.unwrap();
+        echo(&mut near, &mut far).await;
+        assert!(far.looks_idle());
+        drop(near);
+        let _ = far.readable().await;
+        assert!(!far.looks_idle());
+    }
+}
+
+/// A CA, and a certificate of it for `name`, as files.
+fn certificate_for(name: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let issuer = Issuer::new(ca, ca_key);
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new([name.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    fs::write(dir.path().join("ca.pem"), ca_pem).unwrap();
+    fs::write(dir.path().join("cert.pem"), certificate.pem()).unwrap();
+    fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn each_mode_verifies_what_it_says() {
+    use TargetTlsMode::{Preferred, Required, VerifyCa, VerifyIdentity};
+    let ours = certificate_for("db.internal");
+    let other = certificate_for("db.internal");
+    let file = |name: &str| ours.path().join(name);
+    let clients = ClientSideTls::from_files(&file("cert.pem"), &file("key.pem")).unwrap();
+    let other_ca = other.path().join("ca.pem");
+    for (mode, ca, name, good) in [
+        (Preferred, None, "anything", true),
+        (Required, None, "not a name at all", true),
+        (VerifyCa, Some(file("ca.pem")), "other.internal", true),
+        (VerifyCa, Some(file("ca.pem")), "/run/mysqld.sock", true),
+        (VerifyCa, Some(other_ca.clone()), "db.internal", false),
+        (VerifyIdentity, Some(file("ca.pem")), "db.internal", true),
+        (VerifyIdentity, Some(file("ca.pem")), "other.internal", false),
+        (VerifyIdentity, Some(file("ca.pem")), "/run/mysqld.sock", false),
+        (VerifyIdentity, Some(other_ca), "db.internal", false),
+    ] {
+        let targets = TargetTls::new(mode, ca.as_deref()).unwrap();
+        let made = handshake(&clients, &targets, name).await;
+        assert_eq!(made.is_ok(), good, "{mode:?} {name} {:?}", made.err());
+        assert_eq!(targets.is_required(), mode != Preferred);
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_keeps_the_sessions() {
+    let first = certificate_for("db.internal");
+    let second = certificate_for("db.internal");
+    let file = |dir: &TempDir, name: &str| dir.path().join(name);
+    let old =
+        ClientSideTls::from_files(&file(&first, "cert.pem"), &file(&first, "key.pem")).unwrap();
+    let new = old.renewed(&file(&second, "cert.pem"), &file(&second, "key.pem")).unwrap();
+    let targets = TargetTls::new(TargetTlsMode::Required, None).unwrap();
+    let (mut near, mut far) = handshake(&old, &targets, "db.internal").await.unwrap();
+    echo(&mut near, &mut far).await;
+    let (_, far) = handshake(&new, &targets, "db.internal").await.unwrap();
+    assert!(far.is_resumed());
+}
+
+#[test]
+fn bad_files_are_named() {
+    let dir = certificate_for("db");
+    let file = |name: &str| dir.path().join(name);
+    let said = |error: Option<TlsError>| error.unwrap().to_string();
+    let clients =
+        |cert: &str, key: &str| said(ClientSideTls::from_files(&file(cert), &file(key)).err());
+    assert!(clients("missing.pem", "key.pem").contains("missing.pem: No such file"));
+    assert!(clients("key.pem", "key.pem").contains("key.pem: holds no certificate"));
+    assert!(clients("cert.pem", "cert.pem").contains("cert.pem: holds nothing of the kind"));
+    // A key that is not the certificate's.
+    assert!(clients("ca.pem", "key.pem").starts_with("TLS: "));
+    let no_ca = said(TargetTls::new(TargetTlsMode::VerifyCa, None).err());
+    assert!(no_ca.contains("a ca file is needed"));
+    let not_ca = TargetTls::new(TargetTlsMode::VerifyIdentity, Some(&file("key.pem"))).err();
+    assert!(said(not_ca).contains("holds no certificate"));
+}
+
+#[tokio::test]
+async fn tls_goes_over_a_bare_stream_only() {
+    let (clients, targets) = with_version(&TLS13);
+    let (near, far) = handshake(&clients, &targets, "db").await.unwrap();
+    assert!(clients.accept(near).await.is_err());
+    assert!(targets.connect(far, "db").await.is_err());
+}
