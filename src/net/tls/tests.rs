@@ -1,16 +1,22 @@
 //! Both sides against each other.
 
 use std::fs;
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::SupportedProtocolVersion;
 use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use super::super::{Address, Listener, Stream, connect, packets};
 use super::*;
@@ -109,14 +115,19 @@ async fn readable_sees_plaintext_that_is_buffered_already() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_does_not_look_idle() {
+async fn a_cut_connection_does_not_look_idle_even_to_a_spent_budget() {
     for version in [&TLS12, &TLS13] {
         let (clients, targets) = with_version(version);
         let (mut near, mut far) = handshake(&clients, &targets, "db").await.unwrap();
         echo(&mut near, &mut far).await;
         assert!(far.looks_idle());
         drop(near);
-        let _ = far.readable().await;
+        // Lets the runtime see the event, without a read that would use it up.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        while tokio::task::coop::has_budget_remaining() {
+            let consume = pin!(tokio::task::coop::consume_budget());
+            let _ = consume.poll(&mut Context::from_waker(Waker::noop()));
+        }
         assert!(!far.looks_idle());
     }
 }
@@ -203,4 +214,45 @@ async fn tls_goes_over_a_bare_stream_only() {
     let (near, far) = handshake(&clients, &targets, "db").await.unwrap();
     assert!(clients.accept(near).await.is_err());
     assert!(targets.connect(far, "db").await.is_err());
+}
+
+/// Made with `openssl x509 -req -signkey` and no extensions, hence X.509 version 1, valid until
+/// 2126. rcgen makes version 3 only.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBFTCBvQIUW18unlO65f8cvr4ok2vD9KOn27QwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCdjEwIBcNMjYxMTIzMTQzNDQ3WhgPMjEyNjEwMzAxNDM0NDdaMA0xCzAJ
+BgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEvshNrWhJnLkYjGPp
+zJuMj3pdybMqMESUItqZer/ifon2IPaqMPmxr5qSX7yga7+yPP1b/jM1ZbgxhklA
+AaUUiTAKBggqhkjOPQQDAgNHADBEAiAQuEerTbmDMb7RND9lSqbZofx6VplQVBgy
+OniCscWJqQIgPXqwhchIgcYbQFjUytrW9bHfF+Ii7XEF5K1iJI87qfE=
+-----END CERTIFICATE-----
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgUUTxx9gcX6rMbUha
+dXcC3RgL348+5mlv3rzRD78HAJahRANCAAS+yE2taEmcuRiMY+nMm4yPel3Jsyow
+RJQi2pl6v+J+ifYg9qow+bGvmpJfvKBrv7I8/Vv+MzVluDGGSUABpRSJ
+-----END PRIVATE KEY-----
+";
+
+#[tokio::test]
+async fn a_version_1_certificate_serves_where_any_does() {
+    let chain = vec![CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+    let key = provider().key_provider.load_private_key(key).unwrap();
+    // Our own acceptor refuses it, so this server is built by hand.
+    let identity = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(identity));
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    for version in [&TLS12, &TLS13] {
+        let targets = TargetTls::build(TargetTlsMode::Required, None, &[version]).unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        let (near, far) =
+            tokio::join!(acceptor.accept(near), targets.connect(Stream::from(far), "db"));
+        near.unwrap();
+        far.unwrap();
+    }
 }
