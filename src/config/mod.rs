@@ -1,1 +1,32 @@
-//! To be built.
+//! Configuration: the file, the environment and the command line, made into one [`Settings`].
+//!
+//! It owns every key, its default, its bounds, and the words about a mistake. It reports all
+//! mistakes of a configuration at once. It never opens what a path names (secrets, certificates),
+//! never resolves or binds an address, and never reads the process environment by itself.
+
+mod address;
+mod choice;
+mod duration;
+mod mistake;
+mod nearest;
+mod overlay;
+mod read;
+mod scalar;
+mod section;
+mod settings;
+mod share;
+mod source;
+mod tree;
+
+pub use address::{Address, BadAddress};
+pub use choice::Choice;
+pub use mistake::{Mistake, Mistakes, Place};
+pub use settings::{
+    Access, Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, LogFormat, LogLevel,
+    Pool, Role, Settings, Target, TargetTlsMode, TlsClient, TlsTarget,
+};
+pub use share::Share;
+pub use source::{Source, from_environment, load, parse, quick};
+
+/// What the name of an environment variable that sets a key begins with.
+pub const VARIABLE_PREFIX: &str = "TIDEGATE__";
