@@ -1,0 +1,50 @@
+//! The clients: who comes, what they ask, why they go.
+
+use prometheus::{Error, IntCounter, IntGauge};
+
+use super::make::Make;
+use super::{By, Direction, Family, Labels, LoginOutcome, labels};
+
+#[derive(Debug)]
+pub struct Client {
+    pub connections: IntGauge,
+    pub connections_total: IntCounter,
+    /// By the index in [`Labels::client_closes`].
+    pub closes: Family,
+    pub logins: By<LoginOutcome>,
+    /// By the command's byte on the wire.
+    pub queries: Family,
+    pub bytes: By<Direction>,
+}
+
+impl Client {
+    pub(super) fn new(make: &Make<'_>, labels: &Labels<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            connections: make.gauge("tidegate_client_connections", "Clients connected now.")?,
+            connections_total: make
+                .counter("tidegate_client_connections_total", "Clients ever accepted.")?,
+            closes: make.counters(
+                "tidegate_client_closes_total",
+                "Clients gone, by why.",
+                "reason",
+                labels.client_closes,
+            )?,
+            logins: make.by(
+                "tidegate_logins_total",
+                "Logins of clients, by outcome.",
+                "outcome",
+            )?,
+            queries: make.counters(
+                "tidegate_queries_total",
+                "Commands of clients, by kind.",
+                "command",
+                labels::COMMANDS,
+            )?,
+            bytes: make.by(
+                "tidegate_client_bytes_total",
+                "Bytes from (in) and to (out) clients.",
+                "direction",
+            )?,
+        })
+    }
+}

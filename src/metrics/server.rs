@@ -1,0 +1,43 @@
+//! The connections to targets.
+
+use prometheus::{Error, IntGauge};
+
+use super::make::Make;
+use super::{By, DialOutcome, Family, Labels, ServerState};
+
+#[derive(Debug)]
+pub struct Server {
+    pub connections: By<ServerState, IntGauge>,
+    /// The bound, over all targets.
+    pub connections_max: IntGauge,
+    pub dials: By<DialOutcome>,
+    /// By the index in [`Labels::server_closes`].
+    pub closes: Family,
+}
+
+impl Server {
+    pub(super) fn new(make: &Make<'_>, labels: &Labels<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            connections: make.gauges_by(
+                "tidegate_server_connections",
+                "Connections to targets now, by state.",
+                "state",
+            )?,
+            connections_max: make.gauge(
+                "tidegate_server_connections_max",
+                "The bound on connections to all targets together.",
+            )?,
+            dials: make.by(
+                "tidegate_server_dials_total",
+                "Attempts to connect to a target, by outcome.",
+                "outcome",
+            )?,
+            closes: make.counters(
+                "tidegate_server_closes_total",
+                "Connections to targets closed, by why.",
+                "reason",
+                labels.server_closes,
+            )?,
+        })
+    }
+}

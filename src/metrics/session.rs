@@ -1,0 +1,43 @@
+//! What sessions hold: pinned connections, prepared statements.
+
+use prometheus::{Error, IntGauge};
+
+use super::make::Make;
+use super::{By, Family, Labels, PrepareWay};
+
+#[derive(Debug)]
+pub struct Session {
+    /// By the index in [`Labels::pins`].
+    pub pins: Family,
+    /// By the index in [`Labels::pins`]: held now.
+    pub pinned: Family<IntGauge>,
+    pub prepares: By<PrepareWay>,
+    /// Prepared statements that clients hold.
+    pub statements: IntGauge,
+}
+
+impl Session {
+    pub(super) fn new(make: &Make<'_>, labels: &Labels<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            pins: make.counters(
+                "tidegate_pins_total",
+                "Connections that had to stay with their client, by why.",
+                "reason",
+                labels.pins,
+            )?,
+            pinned: make.gauges(
+                "tidegate_pinned",
+                "Connections that have to stay with their client now, by why.",
+                "reason",
+                labels.pins,
+            )?,
+            prepares: make.by(
+                "tidegate_prepares_total",
+                "Statements prepared on a target, for a client or once more elsewhere.",
+                "way",
+            )?,
+            statements: make
+                .gauge("tidegate_statements", "Prepared statements that clients hold now.")?,
+        })
+    }
+}
