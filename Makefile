@@ -1,0 +1,33 @@
+# The only door: lint, test, demo. Everything a target needs it installs first.
+
+.PHONY: help lint test test-fast demo servers clean-servers
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
+
+lint: ## formatting and every lint, as CI does
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+# Last to run and last to print is the test runner: its closing lines are the verdict.
+test: servers ## every test, those against real servers too
+	@if command -v cargo-nextest >/dev/null; then \
+		cargo nextest run --locked --all-targets --no-fail-fast; \
+	else \
+		cargo test --locked --all-targets --no-fail-fast; \
+	fi
+
+test-fast: ## the tests that need nothing installed
+	cargo test --locked --lib --bins
+
+# Without MySQL (it comes from Debian sid) the demo runs on MariaDB.
+demo: ## 3,000 rude clients against max_connections=50, without and with Tidegate; KEEP=1 leaves it up
+	@tests/servers/install.sh mysql || tests/servers/install.sh mariadb
+	cargo build --locked --release --bin tidegate --example demo
+	@"$$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"/release/examples/demo
+
+servers: ## install the servers and drivers that the tests use
+	@tests/servers/install.sh all
+
+clean-servers: ## end servers that a killed test left, and drop their data
+	@tests/servers/clean.sh

@@ -1,0 +1,247 @@
+#!/usr/bin/env bash
+# Installs the real servers and drivers that the tests and the demo run against.
+#
+#   tests/servers/install.sh [build|mysql|mariadb|sysbench|drivers|all]...
+#
+# Owns: apt packages of the machine, and the folder
+# ${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}. Does nothing, fast, when all is there.
+# Never starts a server, and never leaves one that apt started by itself.
+#
+# MySQL comes from Debian sid, unpacked beside the system and started through its own loader, as no
+# Debian release has it. Without it (no network, no sid) everything but the MySQL tests still runs.
+set -euo pipefail
+
+CACHE=${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}
+MYSQL=$CACHE/mysql-9.7
+
+say() { printf 'install: %s\n' "$*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+
+# --- the system's apt -------------------------------------------------------------------------
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        # Without a terminal nobody could type the password: fail rather than hang.
+        if [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
+    else
+        die "needs root for: $*  (be root, or install sudo)"
+    fi
+}
+
+needs_apt() {
+    command -v apt-get >/dev/null ||
+        die "needs $1, and there is no apt-get to install it with; install it by hand"
+}
+
+apt_updated=
+apt_install() {
+    needs_apt "$*"
+    say "apt-get install $*"
+    if [ -z "$apt_updated" ]; then
+        as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >&2
+        apt_updated=yes
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" </dev/null >&2
+}
+
+# Runs apt_install with every package's wish to start a service declined. A policy that is there
+# already is somebody's decision and stays.
+apt_install_without_services() {
+    local policy=/usr/sbin/policy-rc.d ours=
+    if [ ! -e "$policy" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+    local status=0
+    apt_install "$@" || status=$?
+    if [ -n "$ours" ]; then as_root rm -f "$policy"; fi
+    return "$status"
+}
+
+install_build() {
+    command -v cc >/dev/null && command -v make >/dev/null || apt_install build-essential
+}
+
+# --- MySQL ------------------------------------------------------------------------------------
+
+# Where this machine's apt gets Debian from, so that a mirror somebody chose is used for sid too.
+debian_mirror() {
+    local uri
+    uri=$(apt-get indextargets --format '$(REPO_URI) $(SUITE)$(RELEASE)$(CODENAME)' 2>/dev/null |
+        awk '$1 !~ /security/ && $1 ~ /\/debian\/?$/ { print $1; exit }') || true
+    printf '%s' "${uri:-http://deb.debian.org/debian}"
+}
+
+mysql_works() { "$MYSQL/bin/mysqld" --version >/dev/null 2>&1 && "$MYSQL/bin/mysql" --version >/dev/null 2>&1; }
+
+# A program of the unpacked tree runs under the tree's own loader and libraries only: the system's
+# are older than what it was built for.
+write_launcher() {
+    local name=$1 program=$2 loader=$3 libraries=$4
+    shift 4
+    {
+        printf '#!/bin/sh\nroot=%q\n' "$MYSQL"
+        # shellcheck disable=SC2016 # expanded when the launcher runs
+        printf '[ "${1-}" != --no-defaults ] || shift\n'
+        # shellcheck disable=SC2016
+        printf 'exec "$root/%s" --library-path "$root/%s" "$root/%s" --no-defaults' \
+            "$loader" "$libraries" "$program"
+        printf ' %s' "$@"
+        # shellcheck disable=SC2016
+        printf ' "$@"\n'
+    } >"$name"
+    chmod 755 "$name"
+}
+
+install_mysql() {
+    mysql_works && return
+    needs_apt "MySQL 9.7"
+    command -v dpkg >/dev/null || die "needs dpkg to unpack MySQL"
+    mkdir -p "$CACHE"
+
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    [ -e "$keyring" ] || apt_install debian-archive-keyring
+
+    local work mirror
+    work=$(mktemp -d "$CACHE/mysql.XXXXXX")
+    # shellcheck disable=SC2064 # the folder of now
+    trap "rm -rf '$work'" EXIT
+    mirror=$(debian_mirror)
+    mkdir -p "$work"/{lists/partial,archives/partial,none,tree}
+    : >"$work/status"
+    echo "deb [signed-by=$keyring] $mirror sid main" >"$work/sources.list"
+
+    # An apt of its own: it knows only sid and believes nothing is installed, so it brings the whole
+    # closure down to libc, and the system's apt never hears of it.
+    local private=(
+        -qq
+        -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=-
+        -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts="$work/none"
+        -o Dir::State::Lists="$work/lists" -o Dir::State::status="$work/status"
+        -o Dir::State="$work" -o Dir::Cache="$work" -o Dir::Cache::Archives="$work/archives"
+        -o APT::Install-Recommends=false -o APT::Sandbox::User="$(id -un)"
+        -o Acquire::Languages=none -o Debug::NoLocking=true
+    )
+    say "MySQL: reading Debian sid's package list"
+    apt-get "${private[@]}" update >&2 || die "MySQL: Debian sid cannot be read; $without_mysql"
+    say "MySQL: downloading mysql-server-core, mysql-client-core and what they stand on (70 MB)"
+    apt-get "${private[@]}" -y install --download-only mysql-server-core mysql-client-core >&2 ||
+        die "MySQL: not to be had from Debian sid today; $without_mysql"
+
+    local package
+    for package in "$work"/archives/*.deb; do dpkg -x "$package" "$work/tree"; done
+
+    local loader libraries
+    loader=$(cd "$work/tree" && find usr/lib64 usr/lib -maxdepth 2 -name 'ld-linux*.so.*' 2>/dev/null | head -n 1)
+    libraries=$(cd "$work/tree" && echo usr/lib/*-linux-gnu*)
+    [ -n "$loader" ] || die "MySQL: the packages hold no program loader; $without_mysql"
+
+    mkdir "$work/tree/bin"
+    # shellcheck disable=SC2016 # expanded when the launcher runs
+    write_launcher "$work/tree/bin/mysqld" usr/sbin/mysqld "$loader" "$libraries" \
+        '"--lc-messages-dir=$root/usr/share/mysql"' \
+        '"--character-sets-dir=$root/usr/share/mysql/charsets"' \
+        '"--plugin-dir=$root/usr/lib/mysql/plugin"' '--secure-file-priv=""'
+    local client
+    for client in mysql mysqladmin mysqldump; do
+        # shellcheck disable=SC2016
+        if [ -e "$work/tree/usr/bin/$client" ]; then
+            write_launcher "$work/tree/bin/$client" "usr/bin/$client" "$loader" "$libraries" \
+                '"--character-sets-dir=$root/usr/share/mysql/charsets"'
+        fi
+    done
+
+    rm -rf "$MYSQL"
+    mv "$work/tree" "$MYSQL"
+    mysql_works || die "MySQL: unpacked, but it does not run: $("$MYSQL/bin/mysqld" --version 2>&1 || true)"
+    say "MySQL: $("$MYSQL/bin/mysqld" --version | sed 's/^[^ ]* *//')"
+}
+without_mysql="the tests and the demo can do without it, on MariaDB"
+
+# --- MariaDB, sysbench ------------------------------------------------------------------------
+
+install_mariadb() {
+    # The whole package and not only its core: the ed25519 plugin is in it.
+    if command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ]; then
+        command -v mariadb >/dev/null && command -v mariadb-install-db >/dev/null && return
+    fi
+    apt_install_without_services mariadb-server mariadb-client
+}
+
+install_sysbench() {
+    command -v sysbench >/dev/null || apt_install sysbench
+}
+
+# --- drivers ----------------------------------------------------------------------------------
+
+install_python_drivers() {
+    local venv=$CACHE/python
+    "$venv/bin/python" -c 'import pymysql, cryptography, mysql.connector' 2>/dev/null && return
+    command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null ||
+        apt_install python3 python3-venv
+    say "pip install PyMySQL mysql-connector-python"
+    mkdir -p "$CACHE"
+    python3 -m venv --clear "$venv"
+    # PyMySQL needs cryptography for caching_sha2_password without TLS.
+    "$venv/bin/pip" install -q --disable-pip-version-check PyMySQL cryptography mysql-connector-python >&2
+}
+
+install_node_driver() {
+    local folder=$CACHE/node
+    [ -e "$folder/node_modules/mysql2/package.json" ] && command -v node >/dev/null && return
+    command -v node >/dev/null && command -v npm >/dev/null || apt_install nodejs npm
+    say "npm install mysql2"
+    mkdir -p "$folder"
+    (cd "$folder" && echo '{"private":true}' >package.json &&
+        npm install --silent --no-audit --no-fund --ignore-scripts mysql2 >&2)
+}
+
+# Built here and not by the test: a compile is an installation's work. Debian's driver lives in a
+# GOPATH, so modules are off and nothing is fetched.
+install_go_driver() {
+    local program=$CACHE/go/driver source
+    source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../drivers/go" && pwd)
+    [ -x "$program" ] && [ ! "$source/main.go" -nt "$program" ] && return
+    if ! command -v go >/dev/null || [ ! -d /usr/share/gocode/src/github.com/go-sql-driver/mysql ]; then
+        apt_install golang-go golang-github-go-sql-driver-mysql-dev
+    fi
+    say "go build tests/drivers/go"
+    mkdir -p "$CACHE/go"
+    (cd "$source" && GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode GOCACHE="$CACHE/go/cache" \
+        go build -o "$program" main.go)
+}
+
+install_drivers() {
+    install_python_drivers
+    install_node_driver
+    install_go_driver
+}
+
+# --- the door ---------------------------------------------------------------------------------
+
+[ $# -gt 0 ] || set -- all
+for what in "$@"; do
+    case $what in
+        mysql) install_mysql ;;
+        mariadb) install_mariadb ;;
+        sysbench) install_sysbench ;;
+        drivers) install_drivers ;;
+        build) install_build ;;
+        all)
+            install_build
+            install_mariadb
+            install_sysbench
+            # In a process of its own: no MySQL is no reason to go without the rest.
+            "${BASH_SOURCE[0]}" mysql || say "going on without MySQL"
+            install_drivers
+            ;;
+        *) die "unknown: $what (build, mysql, mariadb, sysbench, drivers or all)" ;;
+    esac
+done
