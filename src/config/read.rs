@@ -59,7 +59,7 @@ fn endpoints(
     taken: &mut Vec<Taken>,
 ) -> Vec<Endpoint> {
     let Some(sections) = root.list("endpoint") else {
-        root.wrong("endpoint", none_of("endpoint", "LISTEN"));
+        root.wrong("endpoint", none_of(root, "endpoint", "LISTEN"));
         return Vec::new();
     };
     let mut endpoints: Vec<Endpoint> = Vec::new();
@@ -83,7 +83,7 @@ fn endpoints(
 
 fn targets(root: &mut Section<'_>, found: &mut Vec<Mistake>) -> Vec<Target> {
     let Some(sections) = root.list("target") else {
-        root.wrong("target", none_of("target", "ADDRESS"));
+        root.wrong("target", none_of(root, "target", "ADDRESS"));
         return Vec::new();
     };
     let mut targets: Vec<Target> = Vec::new();
@@ -108,9 +108,14 @@ fn targets(root: &mut Section<'_>, found: &mut Vec<Mistake>) -> Vec<Target> {
     targets
 }
 
-fn none_of(what: &str, key: &str) -> String {
+fn none_of(root: &Section<'_>, what: &str, key: &str) -> String {
     let variable = format!("{}{}__0__{key}", super::VARIABLE_PREFIX, what.to_uppercase());
-    format!("at least one is needed: write [[{what}]], or set {variable}")
+    match root.name_of(what) {
+        (Place::File { .. }, _) => {
+            format!("at least one is needed: write [[{what}]], or set {variable}")
+        }
+        _ => format!("at least one is needed: set {variable}, or name a file with --config"),
+    }
 }
 
 fn secrets(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> PathBuf {

@@ -434,10 +434,10 @@ x = 1
         assert_eq!(settings.source(), &Source::Environment);
         assert_eq!(
             from_environment(env(&[])).unwrap_err().to_string(),
-            "environment: TIDEGATE__ENDPOINT: at least one is needed: write [[endpoint]], or set \
-             TIDEGATE__ENDPOINT__0__LISTEN\n\
-             environment: TIDEGATE__TARGET: at least one is needed: write [[target]], or set \
-             TIDEGATE__TARGET__0__ADDRESS"
+            "environment: TIDEGATE__ENDPOINT: at least one is needed: set \
+             TIDEGATE__ENDPOINT__0__LISTEN, or name a file with --config\n\
+             environment: TIDEGATE__TARGET: at least one is needed: set \
+             TIDEGATE__TARGET__0__ADDRESS, or name a file with --config"
         );
     }
 
@@ -464,5 +464,25 @@ x = 1
     fn a_file_that_cannot_be_read() {
         let told = load(Path::new("/no/such.toml"), env(&[])).unwrap_err().to_string();
         assert!(told.starts_with("/no/such.toml: cannot be read: No such file"), "{told}");
+    }
+
+    proptest::proptest! {
+        /// Any text is read or refused with lines that are there; a broken example is never read
+        /// half.
+        #[test]
+        fn no_text_is_too_bad(at in 0usize..6000, cut in 0usize..40, put in "[\\PC\n]{0,8}") {
+            let mut text = include_str!("../../config/tidegate.example.toml").to_owned();
+            let near = |at: usize| (at..=text.len()).find(|at| text.is_char_boundary(*at));
+            let start = near(at.min(text.len())).unwrap();
+            let end = near((start + cut).min(text.len())).unwrap();
+            text.replace_range(start..end, &put);
+            if let Err(mistakes) = parse(Path::new("t.toml"), &text, env(&[])) {
+                assert!(!mistakes.is_empty());
+                for mistake in mistakes {
+                    let Place::File { line, .. } = mistake.place else { panic!("{mistake}") };
+                    assert!(line.is_none_or(|line| line <= text.lines().count() + 1));
+                }
+            }
+        }
     }
 }
