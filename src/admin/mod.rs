@@ -1,1 +1,3 @@
-//! To be built.
+//! The operators' doors.
+
+pub mod http;
