@@ -1,0 +1,103 @@
+//! `tidegate check`: everything wrong with a configuration, or one line that says it is fit.
+//!
+//! The judges of files and of targets are passed in; nothing is printed here.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::cli::Failure;
+use crate::config::{Mistake, Mistakes, Settings, Source};
+
+/// Settings first; then the files they name; then, where asked for, the targets. The text is for
+/// standard output.
+pub fn check<C>(
+    source: &Source,
+    env: impl Iterator<Item = (String, String)>,
+    files: impl FnOnce(&Settings) -> Vec<Mistake>,
+    connect: Option<C>,
+) -> Result<String, Failure>
+where
+    C: FnOnce(&Settings) -> Result<Vec<String>, Failure>,
+{
+    let settings = source.load(env)?;
+    let mistakes = Mistakes::new(files(&settings));
+    if !mistakes.is_empty() {
+        return Err(mistakes.into());
+    }
+    let mut said = vec![fit(&settings)];
+    if let Some(connect) = connect {
+        said.extend(connect(&settings)?);
+    }
+    Ok(said.join("\n"))
+}
+
+/// The files of a configuration that cannot be read at all.
+pub fn unreadable(settings: &Settings) -> Vec<Mistake> {
+    let pair = settings.tls_client.pair.iter();
+    let tls = pair.flat_map(|pair| [(&pair.certificate, false), (&pair.key, false)]);
+    let named = [(&settings.secrets, true)].into_iter().chain(tls);
+    let ca = settings.tls_target.ca.iter().map(|ca| (ca, false));
+    named.chain(ca).filter_map(|(path, folder)| cannot_read(path, folder)).collect()
+}
+
+fn cannot_read(path: &Path, may_be_folder: bool) -> Option<Mistake> {
+    let why = match fs::metadata(path).and_then(|meta| {
+        if meta.is_dir() { fs::read_dir(path).map(drop) } else { File::open(path).map(drop) }?;
+        Ok(meta)
+    }) {
+        Err(error) => format!("cannot be read: {error}"),
+        Ok(meta) if meta.is_dir() && !may_be_folder => "cannot be read: it is a folder".to_owned(),
+        Ok(_) => return None,
+    };
+    Some(Mistake::in_file(path, None, "", why))
+}
+
+fn fit(settings: &Settings) -> String {
+    let source = match settings.source() {
+        Source::File(path) => path.display().to_string(),
+        Source::Environment => "environment".to_owned(),
+        Source::CommandLine { .. } => "command line".to_owned(),
+    };
+    let endpoints = counted(settings.endpoints.len(), "endpoint");
+    let targets = counted(settings.targets.len(), "target");
+    format!("{source}: valid: {endpoints}, {targets}")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> Source {
+        let target = "db:3306".parse().unwrap();
+        Source::CommandLine { target, secrets: "/no/such".into(), listen: None }
+    }
+
+    type Connect = fn(&Settings) -> Result<Vec<String>, Failure>;
+
+    #[test]
+    fn what_is_fit_is_said_to_be() {
+        let told = check(&source(), std::iter::empty(), |_| Vec::new(), None::<Connect>);
+        assert_eq!(told.unwrap(), "command line: valid: 1 endpoint, 1 target");
+    }
+
+    #[test]
+    fn targets_come_after_the_files() {
+        let connect: Connect = |settings| Ok(vec![format!("{}: up", settings.targets[0].name)]);
+        let told = check(&source(), std::iter::empty(), |_| Vec::new(), Some(connect)).unwrap();
+        assert_eq!(told.lines().last(), Some("primary: up"));
+        let told = check(&source(), std::iter::empty(), unreadable, Some(connect)).unwrap_err();
+        assert!(told.to_string().starts_with("/no/such: cannot be read: No such file"), "{told}");
+        assert_eq!(told.code(), 78);
+    }
+
+    #[test]
+    fn only_secrets_may_be_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(cannot_read(folder.path(), true), None);
+        assert!(cannot_read(folder.path(), false).is_some());
+    }
+}

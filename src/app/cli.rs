@@ -1,0 +1,246 @@
+//! The command line: words in, a command or an explanation out, and the exit code of how it ended.
+//!
+//! It never reads a configuration itself; it says which one is meant.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Address, Mistakes, Source};
+
+/// The variable that names the configuration file where no option does.
+pub const CONFIG_VARIABLE: &str = "TIDEGATE_CONFIG";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Run(Source),
+    Check { source: Source, connect: bool },
+}
+
+/// The error is clap's, and is also how help and version are asked for: see [`explain`].
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    config: Option<OsString>,
+) -> Result<Command, clap::Error> {
+    let config = config.filter(|path| !path.is_empty()).map(PathBuf::from);
+    Ok(match Arguments::try_parse_from(args)?.command {
+        Word::Run(Run { quick: Some(Quick { target, secrets, listen }), .. }) => {
+            Command::Run(Source::CommandLine { target, secrets, listen })
+        }
+        Word::Run(Run { config: named, quick: None }) => Command::Run(source(named.or(config))),
+        Word::Check { config: named, connect } => {
+            Command::Check { source: source(named.or(config)), connect }
+        }
+    })
+}
+
+fn source(config: Option<PathBuf>) -> Source {
+    config.map_or(Source::Environment, Source::File)
+}
+
+/// Prints what clap has to say: help and version are a success, the rest is not.
+pub fn explain(said: &clap::Error) -> ExitCode {
+    let printed = said.print();
+    if said.use_stderr() || printed.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The environment as a configuration reads it.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    };
+    std::env::vars_os().filter_map(text)
+}
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Configuration(#[from] Mistakes),
+    #[error(transparent)]
+    Other(Box<dyn Error + Send + Sync>),
+}
+
+impl Failure {
+    pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
+
+    /// 78 is `EX_CONFIG` of sysexits.h: what supervises us need not start us again.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) => 78,
+            Self::Other(_) => 1,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::other(error)
+    }
+}
+
+/// Says on standard error why a command failed, if it did.
+pub fn end(result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let said = match &failure {
+        Failure::Configuration(mistakes) => mistakes.to_string(),
+        Failure::Other(error) => format!("tidegate: {}", chain(error.as_ref())),
+    };
+    // Nobody is left to be told when this fails too.
+    let _ = writeln!(io::stderr(), "{said}");
+    ExitCode::from(failure.code())
+}
+
+/// An error and what caused it, each cause once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !said.ends_with(&more) {
+            said = format!("{said}: {more}");
+        }
+        cause = error.source();
+    }
+    said
+}
+
+/// A MySQL connection-pooling proxy
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, after_help = AFTER)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Word,
+}
+
+const AFTER: &str = "\
+Every key of the configuration can be set by a variable too, and without a file all of them:
+pool.max_idle is TIDEGATE__POOL__MAX_IDLE, and the address of the first target is
+TIDEGATE__TARGET__0__ADDRESS.
+
+Exit codes: 0 a clean stop, 78 a bad configuration, 1 anything else.";
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Run the proxy
+    Run(Run),
+    /// Say everything that is wrong with a configuration
+    Check {
+        /// The configuration file [env: TIDEGATE_CONFIG]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Also log in to each target, and say what it is
+        #[arg(long)]
+        connect: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    /// The configuration file [env: TIDEGATE_CONFIG]
+    #[arg(long, value_name = "FILE", conflicts_with = "Quick")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    quick: Option<Quick>,
+}
+
+/// A proxy without a configuration file.
+#[derive(Args, Debug)]
+struct Quick {
+    /// A server to run for, without a configuration file
+    #[arg(long, value_name = "HOST:PORT", required = false, requires = "secrets")]
+    target: Address,
+    /// The users: a file, or a folder of them
+    #[arg(long, value_name = "PATH", required = false, requires = "target")]
+    secrets: PathBuf,
+    /// Where clients connect, instead of 127.0.0.1:6033
+    #[arg(long, value_name = "HOST:PORT", requires_all = ["target", "secrets"])]
+    listen: Option<Address>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str, config: Option<&str>) -> Result<Command, clap::Error> {
+        parse(line.split(' ').map(OsString::from), config.map(OsString::from))
+    }
+
+    fn file(path: &str) -> Source {
+        Source::File(path.into())
+    }
+
+    #[test]
+    fn which_configuration_is_meant() {
+        let run = |line, config| match parsed(line, config) {
+            Ok(Command::Run(source)) => source,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(run("tidegate run --config a.toml", None), file("a.toml"));
+        assert_eq!(run("tidegate run --config a.toml", Some("b.toml")), file("a.toml"));
+        assert_eq!(run("tidegate run", Some("b.toml")), file("b.toml"));
+        assert_eq!(run("tidegate run", None), Source::Environment);
+        assert_eq!(run("tidegate run", Some("")), Source::Environment);
+        let quick = |listen| Source::CommandLine {
+            target: Address::tcp("db", 3306),
+            secrets: "s.toml".into(),
+            listen,
+        };
+        let line = "tidegate run --target db:3306 --secrets s.toml";
+        assert_eq!(run(line, None), quick(None));
+        assert_eq!(run(line, Some("b.toml")), quick(None));
+        assert_eq!(
+            run(&format!("{line} --listen [::]:1"), None),
+            quick(Some(Address::tcp("::", 1)))
+        );
+    }
+
+    #[test]
+    fn check() {
+        assert_eq!(
+            parsed("tidegate check --config a.toml --connect", None).unwrap(),
+            Command::Check { source: file("a.toml"), connect: true }
+        );
+        assert_eq!(
+            parsed("tidegate check", Some("b.toml")).unwrap(),
+            Command::Check { source: file("b.toml"), connect: false }
+        );
+    }
+
+    #[test]
+    fn what_does_not_go_together() {
+        for line in [
+            "tidegate",
+            "tidegate walk",
+            "tidegate run --target db:3306",
+            "tidegate run --secrets s",
+            "tidegate run --listen 127.0.0.1:1",
+            "tidegate run --listen 127.0.0.1:1 --secrets s",
+            "tidegate run --target db --secrets s",
+            "tidegate run --target db:3306 --secrets s --config a.toml",
+            "tidegate check --target db:3306",
+        ] {
+            let said = parsed(line, None).unwrap_err();
+            assert!(said.use_stderr(), "{line}: {said}");
+        }
+        assert!(!parsed("tidegate --version", None).unwrap_err().use_stderr());
+        assert!(!parsed("tidegate run --help", None).unwrap_err().use_stderr());
+    }
+
+    #[test]
+    fn a_failure_says_its_causes_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot listen")]
+        struct Outer(#[source] io::Error);
+        let error = Outer(io::Error::other("in use"));
+        assert_eq!(chain(&error), "cannot listen: in use");
+        assert_eq!(Failure::other(error).code(), 1);
+        assert_eq!(Failure::from(Mistakes::default()).code(), 78);
+    }
+}
