@@ -53,7 +53,7 @@ impl Default for Dialect {
 }
 
 /// What there is to know about a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The kind of the first statement.
     pub head: Head,

@@ -1,0 +1,747 @@
+//! The session's memory: what each request asks for and what each reply leaves behind.
+//!
+//! Owns the state a session wants restored, its pins, its prepared statements and the answers to
+//! diagnostics. It decides; it never sends, waits or borrows. Where the server's word and the
+//! text disagree, it holds the connection.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::hints::{self, Dialect, Exact, Head, Hints, Reading};
+use super::statement::{Prepared, Statement, Statements};
+use super::{Charset, Pin, Pins, SessionState};
+use crate::wire::{Capabilities, Change, Command, Completion, ErrPacket, Expect, Outcome, Status};
+
+/// What a login decides, and COM_RESET_CONNECTION returns to.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub schema: Option<String>,
+    pub charset: Charset,
+    pub capabilities: Capabilities,
+    /// Status flags of a fresh server connection.
+    pub status: Status,
+    pub mariadb: bool,
+}
+
+/// One command as it stands in the buffer: `body` is what follows the command byte, and all of
+/// the payload when `whole`.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub command: Command,
+    pub body: &'a [u8],
+    pub whole: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Plan {
+    Quit,
+    Answer(Answer),
+    Forward(Forward),
+    /// Authenticate again; then [`Ledger::log_in`].
+    ChangeUser,
+    /// Reset whatever connection is held, then [`Ledger::reset`], then say OK.
+    Reset,
+    Kill {
+        id: u64,
+        query_only: bool,
+    },
+}
+
+/// What the proxy says by itself.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    Ok,
+    /// COM_STMT_CLOSE has no reply.
+    Nothing,
+    /// One row, one column.
+    Number(i64),
+    /// SHOW WARNINGS or SHOW ERRORS after a statement that left none, or only its own error.
+    Diagnostics {
+        count_only: bool,
+        errors_only: bool,
+    },
+    Refuse(Refusal),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    UnknownCommand,
+    MalformedPacket,
+    UnknownStatement {
+        id: u32,
+    },
+    TooManyStatements,
+    /// The answer lives on a connection that went back after the last statement.
+    DiagnosticsGone,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Forward {
+    pub expect: Expect,
+    /// The client's statement id whose server-side twin must stand in the request.
+    pub statement: Option<u32>,
+    /// The id a prepare reply must carry.
+    pub new_statement: Option<u32>,
+    /// The statement may ask for LAST_INSERT_ID(): the connection must be told this one.
+    pub insert_id: Option<u64>,
+}
+
+impl Forward {
+    pub fn plain(expect: Expect) -> Self {
+        Self { expect, statement: None, new_statement: None, insert_id: None }
+    }
+}
+
+/// What becomes of the connection after a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    GiveBack,
+    Hold,
+    /// An error packet carries no status: ask the server (COM_PING), then [`Ledger::on_status`].
+    Ask,
+}
+
+/// A hint, and the pin it is enough for.
+const BY_HINT: [(Hints, Pin); 13] = [
+    (Hints::USER_VARIABLE_SET, Pin::UserVariable),
+    (Hints::GET_LOCK, Pin::UserLock),
+    (Hints::LOCK_INSTANCE, Pin::InstanceLock),
+    (Hints::LOCK_TABLES, Pin::TableLock),
+    (Hints::HANDLER, Pin::Handler),
+    (Hints::ROLE, Pin::Role),
+    (Hints::FOUND_ROWS_CALC, Pin::FoundRows),
+    (Hints::TEXT_PREPARE, Pin::TextPrepare),
+    (Hints::XA, Pin::Xa),
+    (Hints::SET_TRANSACTION_ONCE, Pin::SetTransaction),
+    (Hints::SESSION_TRACK, Pin::SessionTrack),
+    (Hints::UNREADABLE, Pin::Unreadable),
+    (Hints::BINLOG, Pin::Unknown),
+];
+
+/// Variables whose value is spent or derived as statements run: telling it to another connection
+/// would freeze it.
+const VOLATILE: [&str; 10] = [
+    "timestamp",
+    "insert_id",
+    "last_insert_id",
+    "identity",
+    "rand_seed1",
+    "rand_seed2",
+    "pseudo_thread_id",
+    "gtid_next",
+    "gtid_seq_no",
+    "sql_auto_is_null",
+];
+
+/// Character sets in which a byte of a quote or a backslash may be half a character.
+const UNSAFE_CHARSETS: [&str; 5] = ["big5", "cp932", "gb18030", "gbk", "sjis"];
+
+pub struct Ledger {
+    login: Login,
+    state: Arc<SessionState>,
+    dialect: Dialect,
+    status: Status,
+    in_transaction: bool,
+    /// The server reported a table lock.
+    tables_locked: bool,
+    pins: Pins,
+    pub statements: Statements,
+    last_insert_id: u64,
+    row_count: i64,
+    found_rows: u64,
+    /// Of the last statement, when it failed: what SHOW WARNINGS would list.
+    last_error: Option<ErrPacket>,
+    pending: Pending,
+}
+
+/// The request under way.
+#[derive(Default)]
+struct Pending {
+    command: Option<Command>,
+    reading: Option<Reading>,
+    /// Reads on while the rest of a long statement passes by.
+    scanner: Option<hints::Scanner>,
+    text: Option<Bytes>,
+    statement: Option<u32>,
+    option: Option<bool>,
+}
+
+impl Ledger {
+    pub fn new(login: Login) -> Self {
+        let state = Arc::new(initial_state(&login));
+        let dialect = dialect(&state, login.mariadb);
+        let status = login.status
+            & (Status::SERVER_STATUS_AUTOCOMMIT | Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES);
+        Self {
+            login,
+            state,
+            dialect,
+            status,
+            in_transaction: false,
+            tables_locked: false,
+            pins: Pins::default(),
+            statements: Statements::default(),
+            last_insert_id: 0,
+            row_count: -1,
+            found_rows: 0,
+            last_error: None,
+            pending: Pending::default(),
+        }
+    }
+
+    /// A new user on the same wire: nothing of the old session stays.
+    pub fn log_in(&mut self, login: Login) {
+        *self = Self::new(login);
+    }
+
+    /// COM_RESET_CONNECTION: everything but the schema returns to what it was after the login.
+    pub fn reset(&mut self) {
+        let schema = self.state.schema().map(str::to_owned);
+        *self = Self::new(self.login.clone());
+        self.set_state(self.state.with_schema(schema.as_deref()));
+    }
+
+    pub fn state(&self) -> &Arc<SessionState> {
+        &self.state
+    }
+
+    /// An equal state that a connection already holds, so that the next look is a pointer's.
+    pub fn adopt(&mut self, state: &Arc<SessionState>) {
+        debug_assert_eq!(**state, *self.state);
+        self.state = Arc::clone(state);
+    }
+
+    pub fn pins(&self) -> Pins {
+        self.pins
+    }
+
+    pub fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// Must the session keep the connection it has?
+    pub fn holds(&self) -> bool {
+        self.in_transaction || !self.pins.is_empty()
+    }
+
+    /// What an OK that the proxy says by itself must carry.
+    pub fn status(&self) -> Status {
+        let mut status = self.status;
+        status.set(Status::SERVER_STATUS_IN_TRANS, self.in_transaction);
+        status
+    }
+
+    pub fn last_error(&self) -> Option<&ErrPacket> {
+        self.last_error.as_ref()
+    }
+
+    /// The text of a COM_STMT_PREPARE whose reply is under way.
+    pub fn text_under_way(&self) -> Option<Bytes> {
+        self.pending.text.clone()
+    }
+
+    pub fn reading_under_way(&self) -> Reading {
+        self.pending.reading.unwrap_or_default()
+    }
+
+    /// `held`: the session has a connection already.
+    pub fn on_request(&mut self, request: &Request<'_>, held: bool) -> Plan {
+        self.pending = Pending { command: Some(request.command), ..Pending::default() };
+        match request.command {
+            Command::Quit => Plan::Quit,
+            Command::Query => self.on_query(request, held),
+            Command::StmtPrepare => self.on_prepare(request),
+            Command::StmtExecute => self.on_execute(request),
+            Command::StmtClose => self.on_close(request),
+            Command::StmtSendLongData => self.on_long_data(request),
+            Command::StmtReset => self.on_statement_reset(request),
+            Command::StmtFetch => self.on_fetch(request),
+            Command::Ping if held => forward(Expect::Single),
+            Command::Ping => Plan::Answer(Answer::Ok),
+            Command::InitDb | Command::Debug | Command::Refresh => forward(Expect::Single),
+            Command::Statistics => forward(Expect::Statistics),
+            Command::FieldList => forward(Expect::FieldList),
+            Command::SetOption => {
+                self.pending.option = Some(request.body.first() == Some(&0));
+                forward(Expect::Single)
+            }
+            Command::ResetConnection => Plan::Reset,
+            Command::ChangeUser => Plan::ChangeUser,
+            Command::ProcessKill => match statement_id(request.body) {
+                Some(id) => Plan::Kill { id: id.into(), query_only: false },
+                None => refuse(Refusal::MalformedPacket),
+            },
+            _ => refuse(Refusal::UnknownCommand),
+        }
+    }
+
+    /// More bytes of a request that was not whole.
+    pub fn on_request_bytes(&mut self, chunk: &[u8]) {
+        if let Some(scanner) = &mut self.pending.scanner {
+            scanner.feed(chunk);
+        }
+    }
+
+    /// The reply is complete.
+    pub fn on_completion(&mut self, completion: &Completion) -> Disposition {
+        let pending = self.take_pending();
+        let reading = pending.reading.unwrap_or_default();
+        let before = self.pins;
+        if pending.command.is_some_and(ends_passing_pins) {
+            self.pins.end_passing();
+        }
+        self.note_diagnostics(&pending, completion);
+        self.pin_by_hints(&pending, reading);
+        self.note_changes(&pending, reading, completion, before);
+        self.note_statement(&pending, completion);
+        match completion.status {
+            Some(status) if matches!(completion.outcome, Outcome::Ok) => self.on_status(status),
+            _ => self.after_error(&pending, reading),
+        }
+    }
+
+    /// The server's word on the transaction.
+    pub fn on_status(&mut self, status: Status) -> Disposition {
+        let was_in_transaction = self.in_transaction;
+        self.status = status
+            & (Status::SERVER_STATUS_AUTOCOMMIT | Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES);
+        self.in_transaction = status.contains(Status::SERVER_STATUS_IN_TRANS);
+        if was_in_transaction && !self.in_transaction {
+            self.pins.remove(Pin::SetTransaction);
+        }
+        if self.holds() { Disposition::Hold } else { Disposition::GiveBack }
+    }
+
+    /// The connection went away with everything that was on it.
+    pub fn on_lost(&mut self) {
+        self.pending = Pending::default();
+        self.in_transaction = false;
+        self.tables_locked = false;
+        self.pins = Pins::default();
+        self.statements.forget_connection();
+    }
+}
+
+/// Requests.
+impl Ledger {
+    fn on_query(&mut self, request: &Request<'_>, held: bool) -> Plan {
+        if !request.whole {
+            let mut scanner = hints::Scanner::new(self.dialect);
+            scanner.feed(request.body);
+            self.pending.scanner = Some(scanner);
+            return forward(Expect::Query);
+        }
+        let reading = hints::read(request.body, self.dialect);
+        self.pending.reading = Some(reading);
+        if let Some(kill) = reading.kill {
+            return Plan::Kill { id: kill.id, query_only: kill.query_only };
+        }
+        if !held && let Some(answer) = self.known_answer(reading) {
+            return answer;
+        }
+        Plan::Forward(Forward {
+            expect: Expect::Query,
+            statement: None,
+            new_statement: None,
+            insert_id: self.insert_id_for(reading, held),
+        })
+    }
+
+    /// Answers that live in the session because the connection that had them went back.
+    fn known_answer(&self, reading: Reading) -> Option<Plan> {
+        let diagnostics = |count_only, errors_only| Answer::Diagnostics { count_only, errors_only };
+        let failed = i64::from(self.last_error.is_some());
+        let answer = match reading.exact {
+            Some(Exact::RowCount) => Answer::Number(self.row_count),
+            Some(Exact::FoundRows) => Answer::Number(self.found_rows.cast_signed()),
+            Some(Exact::WarningCount | Exact::ErrorCount) => Answer::Number(failed),
+            Some(Exact::ShowWarnings) => diagnostics(false, false),
+            Some(Exact::ShowErrors) => diagnostics(false, true),
+            Some(Exact::ShowCountWarnings) => diagnostics(true, false),
+            Some(Exact::ShowCountErrors) => diagnostics(true, true),
+            _ if asks_what_is_gone(reading) => Answer::Refuse(Refusal::DiagnosticsGone),
+            _ => return None,
+        };
+        Some(Plan::Answer(answer))
+    }
+
+    fn insert_id_for(&self, reading: Reading, held: bool) -> Option<u64> {
+        let asks = reading.hints.contains(Hints::LAST_INSERT_ID) || reading.head == Head::Call;
+        (asks && !held).then_some(self.last_insert_id)
+    }
+
+    fn on_prepare(&mut self, request: &Request<'_>) -> Plan {
+        if self.statements.is_full() {
+            return refuse(Refusal::TooManyStatements);
+        }
+        let text = Bytes::copy_from_slice(request.body);
+        self.pending.reading = Some(hints::read(&text, self.dialect));
+        self.pending.text = Some(text);
+        Plan::Forward(Forward {
+            expect: Expect::Prepare,
+            statement: None,
+            new_statement: Some(self.statements.next_id()),
+            insert_id: None,
+        })
+    }
+
+    fn on_execute(&mut self, request: &Request<'_>) -> Plan {
+        let Some(id) = statement_id(request.body) else { return refuse(Refusal::MalformedPacket) };
+        let Some(prepared) = self.statements.get(id) else {
+            return refuse(Refusal::UnknownStatement { id });
+        };
+        let reading = prepared.statement.reading;
+        self.pending.statement = Some(id);
+        self.pending.reading = Some(reading);
+        Plan::Forward(Forward {
+            expect: Expect::Execute,
+            statement: Some(id),
+            new_statement: None,
+            insert_id: self.insert_id_for(reading, self.holds()),
+        })
+    }
+
+    fn on_close(&mut self, request: &Request<'_>) -> Plan {
+        let removed = statement_id(request.body).and_then(|id| self.statements.remove(id));
+        // A cursor or long data would stay on the server's twin, which others may use.
+        if removed.is_some_and(|prepared| prepared.cursor || prepared.long_data) {
+            self.end_statement_pins();
+            self.pins.insert(Pin::Unknown);
+        }
+        Plan::Answer(Answer::Nothing)
+    }
+
+    fn on_long_data(&mut self, request: &Request<'_>) -> Plan {
+        let id = statement_id(request.body);
+        let Some(prepared) = id.and_then(|id| self.statements.get_mut(id)) else {
+            // No reply, not even an error: the execute will tell.
+            return Plan::Answer(Answer::Nothing);
+        };
+        prepared.long_data = true;
+        self.pins.insert(Pin::LongData);
+        self.pending.statement = id;
+        Plan::Forward(Forward {
+            expect: Expect::Nothing,
+            statement: id,
+            new_statement: None,
+            insert_id: None,
+        })
+    }
+
+    fn on_statement_reset(&mut self, request: &Request<'_>) -> Plan {
+        let Some(id) = statement_id(request.body) else { return refuse(Refusal::MalformedPacket) };
+        let Some(prepared) = self.statements.get(id) else {
+            return refuse(Refusal::UnknownStatement { id });
+        };
+        if !prepared.cursor && !prepared.long_data {
+            return Plan::Answer(Answer::Ok);
+        }
+        self.pending.statement = Some(id);
+        forward_statement(Expect::Single, id)
+    }
+
+    fn on_fetch(&mut self, request: &Request<'_>) -> Plan {
+        let Some(id) = statement_id(request.body) else { return refuse(Refusal::MalformedPacket) };
+        if self.statements.get(id).is_none() {
+            return refuse(Refusal::UnknownStatement { id });
+        }
+        self.pending.statement = Some(id);
+        forward_statement(Expect::Fetch, id)
+    }
+}
+
+/// Completions.
+impl Ledger {
+    fn take_pending(&mut self) -> Pending {
+        let mut pending = std::mem::take(&mut self.pending);
+        if let Some(scanner) = pending.scanner.take() {
+            pending.reading = Some(scanner.finish());
+        }
+        pending
+    }
+
+    fn note_diagnostics(&mut self, pending: &Pending, completion: &Completion) {
+        let statement = matches!(
+            pending.command,
+            Some(Command::Query | Command::StmtExecute | Command::StmtPrepare | Command::InitDb)
+        );
+        if !statement {
+            return;
+        }
+        self.last_error = match &completion.outcome {
+            Outcome::Err(error) => Some(error.clone()),
+            Outcome::Ok => None,
+        };
+        if completion.last_insert_id != 0 {
+            self.last_insert_id = completion.last_insert_id;
+        }
+        if pending.command == Some(Command::StmtPrepare) {
+            return;
+        }
+        if completion.result_set {
+            self.found_rows = completion.rows;
+            self.row_count = -1;
+        } else {
+            self.row_count = match completion.outcome {
+                Outcome::Ok => completion.affected_rows.cast_signed(),
+                Outcome::Err(_) => -1,
+            };
+        }
+        if completion.warnings > 0 {
+            self.pins.insert(Pin::Warnings);
+        }
+    }
+
+    /// What the trackers do not tell. A hint only ever adds a pin; whether the statement failed
+    /// does not matter, since a part of it may have run.
+    fn pin_by_hints(&mut self, pending: &Pending, reading: Reading) {
+        if pending.command == Some(Command::StmtPrepare) {
+            return;
+        }
+        for (hint, pin) in BY_HINT {
+            if reading.hints.intersects(hint) {
+                self.pins.insert(pin);
+            }
+        }
+        if reading.hints.contains(Hints::TEMPORARY) && reading.head != Head::Drop {
+            self.pins.insert(Pin::TemporaryTable);
+        }
+        if reading.hints.contains(Hints::LAST_INSERT_ID_SET) && reading.head == Head::Select {
+            self.pins.insert(Pin::LastInsertId);
+        }
+    }
+
+    fn note_changes(
+        &mut self,
+        pending: &Pending,
+        reading: Reading,
+        completion: &Completion,
+        before: Pins,
+    ) {
+        let mut variables = Vec::new();
+        let mut schema = None;
+        let mut reported = false;
+        for change in &completion.changes {
+            match change {
+                Change::Variable { name, value } => variables.push((name.as_str(), value.as_str())),
+                Change::Schema(name) => schema = Some(name.as_str()),
+                Change::State => reported = true,
+                Change::Transaction(letters) => self.note_transaction_state(*letters),
+                Change::Characteristics(text) => self.note_characteristics(text),
+                Change::Gtids(_) => {}
+                Change::Unreadable(_) => self.pins.insert(Pin::Unknown),
+            }
+        }
+        if reported && self.pins.since(before).is_empty() && !is_plain_set(pending, reading) {
+            self.pins.insert(Pin::Unknown);
+        }
+        if !variables.is_empty() {
+            self.note_variables(&variables, reading);
+        }
+        if let Some(schema) = schema {
+            self.set_state(self.state.with_schema(Some(schema)));
+        }
+    }
+
+    fn note_variables(&mut self, variables: &[(&str, &str)], reading: Reading) {
+        if reading.hints.contains(Hints::SET_STATEMENT) {
+            // SET STATEMENT … FOR puts them back without a word.
+            self.pins.insert(Pin::Unknown);
+            return;
+        }
+        if variables.iter().any(|(name, _)| name.starts_with("session_track")) {
+            self.pins.insert(Pin::SessionTrack);
+        }
+        if variables.iter().any(|(name, _)| VOLATILE.contains(name)) {
+            self.pins.insert(Pin::VolatileVariable);
+        }
+        let lasting = variables
+            .iter()
+            .copied()
+            .filter(|(name, _)| !VOLATILE.contains(name) && !name.starts_with("session_track"));
+        self.set_state(self.state.with_variables(lasting));
+    }
+
+    /// Eight letters; the last is `L` while tables are locked.
+    fn note_transaction_state(&mut self, letters: [u8; 8]) {
+        let locked = letters.last() == Some(&b'L');
+        if locked {
+            self.pins.insert(Pin::TableLock);
+        } else if self.tables_locked {
+            self.pins.remove(Pin::TableLock);
+        }
+        self.tables_locked = locked;
+    }
+
+    fn note_characteristics(&mut self, text: &str) {
+        if text.is_empty() {
+            self.pins.remove(Pin::SetTransaction);
+        } else if text.starts_with("SET TRANSACTION") {
+            self.pins.insert(Pin::SetTransaction);
+        }
+    }
+
+    fn note_statement(&mut self, pending: &Pending, completion: &Completion) {
+        match (pending.command, &completion.outcome) {
+            (Some(Command::StmtPrepare), Outcome::Ok) => self.note_prepared(pending, completion),
+            (Some(Command::StmtExecute | Command::StmtFetch | Command::StmtReset), outcome) => {
+                let open = completion.cursor
+                    && !completion
+                        .status
+                        .is_some_and(|status| status.contains(Status::SERVER_STATUS_LAST_ROW_SENT));
+                self.note_cursor(pending, open, matches!(outcome, Outcome::Ok));
+            }
+            (Some(Command::SetOption), Outcome::Ok) => {
+                if let Some(on) = pending.option {
+                    self.set_state(self.state.with_multi_statements(on));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note_prepared(&mut self, pending: &Pending, completion: &Completion) {
+        if let (Some(ok), Some(text)) = (&completion.prepared, &pending.text) {
+            let reading = pending.reading.unwrap_or_default();
+            let statement = Statement::new(text.clone(), Arc::clone(&self.state), reading);
+            self.statements.insert(Prepared {
+                statement: Arc::new(statement),
+                params: ok.params,
+                columns: ok.columns,
+                types: None,
+                long_data: false,
+                cursor: false,
+            });
+        }
+    }
+
+    fn note_cursor(&mut self, pending: &Pending, open: bool, ok: bool) {
+        let open = open && pending.command != Some(Command::StmtReset);
+        let fetch_failed = !ok && pending.command == Some(Command::StmtFetch);
+        if let Some(prepared) = pending.statement.and_then(|id| self.statements.get_mut(id)) {
+            prepared.cursor = open || (fetch_failed && prepared.cursor);
+            if pending.command != Some(Command::StmtFetch) {
+                prepared.long_data = false;
+            }
+        }
+        self.end_statement_pins();
+    }
+
+    fn end_statement_pins(&mut self) {
+        if self.statements.any_cursor() {
+            self.pins.insert(Pin::Cursor);
+        } else {
+            self.pins.remove(Pin::Cursor);
+        }
+        if !self.statements.any_long_data() {
+            self.pins.remove(Pin::LongData);
+        }
+    }
+
+    fn after_error(&mut self, pending: &Pending, reading: Reading) -> Disposition {
+        if !fails_alone(pending, reading) {
+            // A procedure or a chain may have changed anything before it failed, and an error
+            // packet does not say what.
+            self.pins.insert(Pin::Unknown);
+        }
+        if self.holds() {
+            return Disposition::Hold;
+        }
+        if self.status.contains(Status::SERVER_STATUS_AUTOCOMMIT) {
+            return Disposition::GiveBack;
+        }
+        Disposition::Ask
+    }
+
+    fn set_state(&mut self, state: SessionState) {
+        if state != *self.state {
+            self.state = Arc::new(state);
+            self.dialect = dialect(&self.state, self.login.mariadb);
+        }
+    }
+}
+
+impl Statements {
+    /// Cursors and long data were on the connection.
+    fn forget_connection(&mut self) {
+        for prepared in self.values_mut() {
+            prepared.cursor = false;
+            prepared.long_data = false;
+        }
+    }
+}
+
+fn initial_state(login: &Login) -> SessionState {
+    let multi = login.capabilities.contains(Capabilities::CLIENT_MULTI_STATEMENTS);
+    SessionState::new(login.schema.as_deref(), &login.charset, multi)
+}
+
+fn dialect(state: &SessionState, mariadb: bool) -> Dialect {
+    let mode = state.variable("sql_mode").unwrap_or_default();
+    let has = |name: &str| mode.split(',').any(|part| part.eq_ignore_ascii_case(name));
+    let charset = state.variable("character_set_client").unwrap_or_default();
+    Dialect {
+        ansi_quotes: has("ANSI_QUOTES"),
+        no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
+        ascii_safe: !UNSAFE_CHARSETS.contains(&charset),
+        mariadb,
+    }
+}
+
+fn forward(expect: Expect) -> Plan {
+    Plan::Forward(Forward::plain(expect))
+}
+
+fn forward_statement(expect: Expect, id: u32) -> Plan {
+    Plan::Forward(Forward { statement: Some(id), ..Forward::plain(expect) })
+}
+
+fn refuse(refusal: Refusal) -> Plan {
+    Plan::Answer(Answer::Refuse(refusal))
+}
+
+fn statement_id(body: &[u8]) -> Option<u32> {
+    body.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Another client's answer must not be given for this one's.
+fn asks_what_is_gone(reading: Reading) -> bool {
+    let about_the_last = Hints::FOUND_ROWS | Hints::ROW_COUNT | Hints::DIAGNOSTICS;
+    let by_itself = Hints::MULTI | Hints::FOUND_ROWS_CALC;
+    reading.hints.intersects(about_the_last)
+        && !reading.hints.intersects(by_itself)
+        && matches!(reading.head, Head::Select | Head::Show | Head::Set | Head::Do | Head::Other)
+}
+
+/// Commands that are a statement to the server's diagnostics.
+fn ends_passing_pins(command: Command) -> bool {
+    matches!(
+        command,
+        Command::Query | Command::StmtExecute | Command::StmtPrepare | Command::InitDb
+    )
+}
+
+/// A state change that the reported variables and schema explain in full.
+fn is_plain_set(pending: &Pending, reading: Reading) -> bool {
+    match pending.command {
+        Some(Command::InitDb) => true,
+        Some(Command::Query | Command::StmtExecute) => {
+            let hidden = Hints::MULTI | Hints::FUNCTION_CALL_IN_SET | Hints::UNREADABLE;
+            matches!(reading.head, Head::Set | Head::Use) && !reading.hints.intersects(hidden)
+        }
+        _ => false,
+    }
+}
+
+/// Statements that leave nothing of themselves behind when they fail outside a transaction.
+fn fails_alone(pending: &Pending, reading: Reading) -> bool {
+    match pending.command {
+        Some(Command::Query | Command::StmtExecute) => {
+            let hidden = Hints::MULTI | Hints::UNREADABLE | Hints::EXECUTABLE_COMMENT;
+            let calls = matches!(reading.head, Head::Call | Head::Execute | Head::Load);
+            !calls && !reading.hints.intersects(hidden)
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,171 @@
+//! Why a session keeps its server connection outside a transaction.
+//!
+//! Owns the list of reasons and their names, which are also the metric's labels and the words in
+//! the documentation. It never decides whether a reason applies: the ledger does.
+
+use std::fmt;
+
+/// One reason. The number is its place in [`Pin::NAMES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Pin {
+    /// `SET @a = …`, `SELECT … INTO @a`, `SELECT @a := …`.
+    UserVariable,
+    TemporaryTable,
+    /// `PREPARE … FROM`: the statement lives on the connection under a name.
+    TextPrepare,
+    /// `GET_LOCK()`.
+    UserLock,
+    /// `LOCK TABLES`, `FLUSH TABLES … WITH READ LOCK`.
+    TableLock,
+    /// `LOCK INSTANCE FOR BACKUP`.
+    InstanceLock,
+    /// `HANDLER … OPEN`.
+    Handler,
+    /// `SET ROLE`.
+    Role,
+    /// An open server-side cursor.
+    Cursor,
+    /// COM_STMT_SEND_LONG_DATA came and its execute has not.
+    LongData,
+    /// `SQL_CALC_FOUND_ROWS`: the next statement may ask `FOUND_ROWS()`.
+    FoundRows,
+    /// The last statement left warnings: the next one may be `SHOW WARNINGS`.
+    Warnings,
+    /// `SET TRANSACTION …` for the next transaction only.
+    SetTransaction,
+    /// The client changed `session_track_…`: what the server reports can no longer be trusted.
+    SessionTrack,
+    Xa,
+    /// `LAST_INSERT_ID(expr)` in a statement that does not report it.
+    LastInsertId,
+    /// A variable whose value cannot be told to another connection, such as `timestamp`.
+    VolatileVariable,
+    /// The statement could not be read to its end.
+    Unreadable,
+    /// The server reported a change that nothing above explains.
+    Unknown,
+}
+
+impl Pin {
+    pub const ALL: [Self; 19] = [
+        Self::UserVariable,
+        Self::TemporaryTable,
+        Self::TextPrepare,
+        Self::UserLock,
+        Self::TableLock,
+        Self::InstanceLock,
+        Self::Handler,
+        Self::Role,
+        Self::Cursor,
+        Self::LongData,
+        Self::FoundRows,
+        Self::Warnings,
+        Self::SetTransaction,
+        Self::SessionTrack,
+        Self::Xa,
+        Self::LastInsertId,
+        Self::VolatileVariable,
+        Self::Unreadable,
+        Self::Unknown,
+    ];
+
+    /// In the order of [`Pin::ALL`].
+    pub const NAMES: [&'static str; 19] = [
+        "user_variable",
+        "temporary_table",
+        "text_prepare",
+        "user_lock",
+        "table_lock",
+        "instance_lock",
+        "handler",
+        "role",
+        "cursor",
+        "long_data",
+        "found_rows",
+        "warnings",
+        "set_transaction",
+        "session_track",
+        "xa",
+        "last_insert_id",
+        "volatile_variable",
+        "unreadable",
+        "unknown",
+    ];
+
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES.get(self.index()).copied().unwrap_or("unknown")
+    }
+}
+
+/// A set of reasons.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pins(u32);
+
+impl Pins {
+    /// Reasons that end by themselves at the next statement.
+    const PASSING: Self = Self(1 << Pin::FoundRows as u8 | 1 << Pin::Warnings as u8);
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn contains(self, pin: Pin) -> bool {
+        self.0 & (1 << pin as u8) != 0
+    }
+
+    pub fn insert(&mut self, pin: Pin) {
+        self.0 |= 1 << pin as u8;
+    }
+
+    pub fn remove(&mut self, pin: Pin) {
+        self.0 &= !(1 << pin as u8);
+    }
+
+    pub fn end_passing(&mut self) {
+        self.0 &= !Self::PASSING.0;
+    }
+
+    /// Reasons that are here and are not in `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self(self.0 & !before.0)
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Pin> {
+        Pin::ALL.into_iter().filter(move |pin| self.contains(*pin))
+    }
+}
+
+impl fmt::Debug for Pins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Pin::name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pin_has_its_own_place_and_name() {
+        for (index, pin) in Pin::ALL.into_iter().enumerate() {
+            assert_eq!(pin.index(), index);
+            assert_eq!(pin.name(), Pin::NAMES[index]);
+        }
+    }
+
+    #[test]
+    fn passing_reasons_end_and_others_stay() {
+        let mut pins = Pins::default();
+        pins.insert(Pin::Warnings);
+        pins.insert(Pin::FoundRows);
+        pins.insert(Pin::Handler);
+        pins.end_passing();
+        assert_eq!(pins.iter().collect::<Vec<_>>(), [Pin::Handler]);
+    }
+}

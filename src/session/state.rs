@@ -1,0 +1,177 @@
+//! What a server connection must hold for a session's statements to mean what they should.
+//!
+//! Owns the schema, the session variables that were told apart from the server's defaults, and
+//! the multi-statements option, as one immutable value that sessions and connections share. It
+//! never knows how a connection is brought there: `restore` does.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Shared by `Arc`; a change makes a new value.
+#[derive(Clone, Debug)]
+pub struct SessionState {
+    schema: Option<Box<str>>,
+    variables: BTreeMap<Box<str>, Box<str>>,
+    multi_statements: bool,
+    /// Of everything above.
+    fingerprint: u64,
+    /// Of what decides how a statement's text is read, see [`READING`].
+    reading: u64,
+}
+
+/// Variables that change what a prepared text means, beside the schema.
+const READING: [&str; 6] = [
+    "character_set_client",
+    "character_set_connection",
+    "character_set_results",
+    "collation_connection",
+    "lower_case_table_names",
+    "sql_mode",
+];
+
+impl PartialEq for SessionState {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+            && self.schema == other.schema
+            && self.multi_statements == other.multi_statements
+            && self.variables == other.variables
+    }
+}
+
+impl Eq for SessionState {}
+
+impl SessionState {
+    pub fn new(schema: Option<&str>, charset: &Charset, multi_statements: bool) -> Self {
+        let variables = charset
+            .variables()
+            .into_iter()
+            .map(|(name, value)| (Box::from(name), Box::from(value)))
+            .collect();
+        let schema = schema.filter(|name| !name.is_empty()).map(Box::from);
+        Self { schema, variables, multi_statements, fingerprint: 0, reading: 0 }.sealed()
+    }
+
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    pub fn multi_statements(&self) -> bool {
+        self.multi_statements
+    }
+
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(AsRef::as_ref)
+    }
+
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Would a text prepared under `other` mean the same here?
+    pub fn reads_like(&self, other: &Self) -> bool {
+        self.reading == other.reading
+            && self.schema == other.schema
+            && READING.iter().all(|name| self.variables.get(*name) == other.variables.get(*name))
+    }
+
+    pub fn reading_fingerprint(&self) -> u64 {
+        self.reading
+    }
+
+    #[must_use]
+    pub fn with_schema(&self, schema: Option<&str>) -> Self {
+        let schema = schema.filter(|name| !name.is_empty()).map(Box::from);
+        Self { schema, ..self.clone() }.sealed()
+    }
+
+    #[must_use]
+    pub fn with_multi_statements(&self, on: bool) -> Self {
+        Self { multi_statements: on, ..self.clone() }.sealed()
+    }
+
+    #[must_use]
+    pub fn with_variables<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let mut next = self.clone();
+        for (name, value) in changes {
+            next.variables.insert(Box::from(name), Box::from(value));
+        }
+        next.sealed()
+    }
+
+    fn sealed(mut self) -> Self {
+        let mut reading = DefaultHasher::new();
+        self.schema.hash(&mut reading);
+        for name in READING {
+            self.variables.get(name).hash(&mut reading);
+        }
+        self.reading = reading.finish();
+        let mut all = DefaultHasher::new();
+        self.schema.hash(&mut all);
+        self.variables.hash(&mut all);
+        self.multi_statements.hash(&mut all);
+        self.fingerprint = all.finish();
+        self
+    }
+}
+
+/// A character set and collation as a login names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charset {
+    pub name: String,
+    pub collation: String,
+}
+
+impl Charset {
+    /// What every server connection is logged in with.
+    pub fn canonical() -> Self {
+        Self { name: "utf8mb4".into(), collation: "utf8mb4_general_ci".into() }
+    }
+
+    fn variables(&self) -> [(&str, &str); 4] {
+        [
+            ("character_set_client", &self.name),
+            ("character_set_connection", &self.name),
+            ("character_set_results", &self.name),
+            ("collation_connection", &self.collation),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain() -> SessionState {
+        SessionState::new(Some("shop"), &Charset::canonical(), false)
+    }
+
+    #[test]
+    fn equal_by_value_whatever_the_way() {
+        let one = plain().with_variables([("sql_mode", "ANSI"), ("time_zone", "UTC")]);
+        let two =
+            plain().with_variables([("time_zone", "UTC")]).with_variables([("sql_mode", "ANSI")]);
+        assert_eq!(one, two);
+        assert_ne!(one, plain());
+        assert_ne!(plain(), plain().with_schema(None));
+        assert_ne!(plain(), plain().with_multi_statements(true));
+    }
+
+    #[test]
+    fn only_what_decides_reading_decides_reading() {
+        assert!(plain().reads_like(&plain().with_variables([("time_zone", "UTC")])));
+        assert!(!plain().reads_like(&plain().with_variables([("sql_mode", "ANSI_QUOTES")])));
+        assert!(!plain().reads_like(&plain().with_schema(Some("other"))));
+    }
+
+    #[test]
+    fn an_empty_schema_is_none() {
+        assert_eq!(plain().with_schema(Some("")).schema(), None);
+    }
+}
