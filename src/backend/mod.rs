@@ -1,1 +1,21 @@
-//! To be built.
+//! One authenticated server connection: dial it, log in, tell it what to report, reset it, hand
+//! it to another user, ask it one small thing, close it.
+//!
+//! Owns [`Connection`]: a stream, who it speaks as and what state it is known to hold. It never
+//! decides which connection serves whom, and never sees a client.
+
+mod close;
+mod connection;
+mod dial;
+mod error;
+mod learn;
+mod query;
+mod setup;
+mod statements;
+
+pub use connection::{Connection, Identity};
+pub use dial::Dialer;
+pub use error::BackendError;
+pub use learn::Facts;
+pub use query::Rows;
+pub use statements::{ServerStatement, ServerStatements};

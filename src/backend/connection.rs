@@ -1,0 +1,122 @@
+//! The connection itself.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::learn::Facts;
+use super::{BackendError, ServerStatements};
+use crate::net::Stream;
+use crate::session::SessionState;
+use crate::wire::{
+    Capabilities, ClientFormat, Command, Completion, Expect, Outcome, Progress, ReplyScanner,
+    ServerFormat, Status, put_command,
+};
+
+/// Who a connection speaks as. Two sessions may share a connection without a word to the server
+/// only when these are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub username: Arc<str>,
+    /// Of the secrets it logged in with.
+    pub generation: u64,
+    /// The capabilities that change what a statement means.
+    pub meaning: Capabilities,
+}
+
+pub struct Connection {
+    pub stream: Stream,
+    /// The server's own id for it, as KILL takes it.
+    pub id: u32,
+    pub identity: Identity,
+    pub format: ServerFormat,
+    /// What it is known to hold.
+    pub state: Arc<SessionState>,
+    pub statements: ServerStatements,
+    pub facts: Arc<Facts>,
+    pub opened: Instant,
+    /// Status flags right after the login.
+    pub first_status: Status,
+}
+
+impl Connection {
+    /// Sends one command and reads its reply, throwing rows away. Not cancel-safe: a connection
+    /// dropped half-way must be closed.
+    pub async fn command(
+        &mut self,
+        command: Command,
+        body: &[u8],
+        expect: Expect,
+    ) -> Result<Completion, BackendError> {
+        let mut out = BytesMut::with_capacity(body.len() + 8);
+        put_command(&mut out, command, body);
+        self.stream.write_all(&out).await?;
+        let completion = self.replies(&[expect]).await?.pop();
+        refused(completion.unwrap_or_default())
+    }
+
+    /// Sends commands that are already framed, in one write, and reads their replies in order.
+    pub async fn pipeline(
+        &mut self,
+        commands: &[u8],
+        expected: &[Expect],
+    ) -> Result<Vec<Completion>, BackendError> {
+        self.stream.write_all(commands).await?;
+        self.replies(expected).await
+    }
+
+    /// Reads the replies of commands that were sent together, in order.
+    pub(super) async fn replies(
+        &mut self,
+        expected: &[Expect],
+    ) -> Result<Vec<Completion>, BackendError> {
+        let mut input = BytesMut::with_capacity(4096);
+        let mut done = Vec::with_capacity(expected.len());
+        for expect in expected {
+            done.push(self.reply(*expect, &mut input, None).await?);
+        }
+        if input.is_empty() { Ok(done) } else { Err(too_much()) }
+    }
+
+    /// Reads one reply; `copy` gets its bytes.
+    pub(super) async fn reply(
+        &mut self,
+        expect: Expect,
+        input: &mut BytesMut,
+        mut copy: Option<&mut BytesMut>,
+    ) -> Result<Completion, BackendError> {
+        let mut scanner =
+            ReplyScanner::new(expect, self.format, ClientFormat::same_as(self.format));
+        let mut edited = BytesMut::new();
+        loop {
+            let scan = scanner.scan(input, &mut edited)?;
+            let seen = input.split_to(scan.consumed);
+            if let Some(copy) = copy.as_deref_mut() {
+                copy.extend_from_slice(&seen);
+            }
+            match scan.progress {
+                Progress::Complete => return Ok(scanner.completion()),
+                Progress::NeedClientData => return Err(too_much()),
+                Progress::More => {
+                    input.reserve(4096.max(scanner.needs()));
+                    if self.stream.read_buf(input).await? == 0 {
+                        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn refused(completion: Completion) -> Result<Completion, BackendError> {
+    match completion.outcome {
+        Outcome::Ok => Ok(completion),
+        Outcome::Err(error) => Err(BackendError::Refused(error)),
+    }
+}
+
+fn too_much() -> BackendError {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, "more bytes than the reply has").into()
+}

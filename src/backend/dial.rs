@@ -1,0 +1,279 @@
+//! Dialing: TCP or Unix socket, TLS, the login, and what is learned on the way.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+
+use super::connection::{Connection, Identity};
+use super::learn::Facts;
+use super::setup::baseline;
+use super::{BackendError, ServerStatements};
+use crate::auth::{Plugin, Proof, Prover};
+use crate::config::Address;
+use crate::net::{self, Stream, TargetTls};
+use crate::secrets::Password;
+use crate::wire::{
+    CANONICAL, Capabilities, ChangeUser, Command, ErrPacket, Expect, Greeting, Login, OkPacket,
+    ServerFormat, SslRequest, Status, put_packet,
+};
+
+/// A packet of the connection phase is never larger than this.
+const LOGIN_PACKET: usize = 64 * 1024;
+
+/// `utf8mb4_general_ci`, which every server of today knows; the setup names the rest.
+const LOGIN_COLLATION: u8 = 45;
+
+/// Knows one target: where it is, how to speak TLS with it, and what each account learned there.
+pub struct Dialer {
+    pub address: Address,
+    /// `None`: TLS is off.
+    pub tls: Option<TargetTls>,
+    /// For the whole of a dial.
+    pub timeout: Duration,
+    /// Run once on each new connection.
+    pub init_query: String,
+    learned: Mutex<HashMap<String, Arc<Facts>>>,
+}
+
+impl Dialer {
+    pub fn new(address: Address, tls: Option<TargetTls>) -> Self {
+        Self {
+            address,
+            tls,
+            timeout: Duration::from_secs(10),
+            init_query: String::new(),
+            learned: Mutex::default(),
+        }
+    }
+
+    /// Cancel-safe in that the half-made connection is closed; the server may see a login that
+    /// goes away.
+    pub async fn dial(
+        &self,
+        identity: Identity,
+        passwords: &[&Password],
+        schema: Option<&str>,
+    ) -> Result<Connection, BackendError> {
+        let deadline = tokio::time::timeout(self.timeout, async {
+            let mut last = None;
+            for password in passwords {
+                match self.log_in(identity.clone(), password, schema).await {
+                    // Only a refused password makes the next one worth a try.
+                    Err(BackendError::Refused(error)) if error.code == 1045 => {
+                        last = Some(BackendError::Refused(error));
+                    }
+                    // The session will hear of a missing schema from its own first statement.
+                    Err(BackendError::Refused(error)) if schema.is_some() && error.code == 1049 => {
+                        return self.log_in(identity, password, None).await;
+                    }
+                    other => return other,
+                }
+            }
+            Err(last.unwrap_or(BackendError::NoAccount))
+        });
+        deadline.await.unwrap_or(Err(BackendError::Timeout(self.timeout)))
+    }
+
+    /// Forgets what was learned, for a target that may have become another server.
+    pub fn forget(&self) {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    async fn log_in(
+        &self,
+        identity: Identity,
+        password: &Password,
+        schema: Option<&str>,
+    ) -> Result<Connection, BackendError> {
+        let stream = net::connect(&self.address, self.timeout).await?;
+        let mut connection = self.authenticate(stream, identity, password, schema).await?;
+        self.prepare(&mut connection).await?;
+        Ok(connection)
+    }
+
+    async fn authenticate(
+        &self,
+        mut stream: Stream,
+        identity: Identity,
+        password: &Password,
+        schema: Option<&str>,
+    ) -> Result<Connection, BackendError> {
+        let (seq, payload) = net::read_packet(&mut stream, LOGIN_PACKET).await?;
+        if payload.first() == Some(&0xFF) {
+            return Err(BackendError::Refused(ErrPacket::parse(&payload)?));
+        }
+        let greeting = Greeting::parse(&payload)?;
+        let mut capabilities = (CANONICAL | identity.meaning) & greeting.capabilities;
+        if schema.is_some() {
+            capabilities |= Capabilities::CLIENT_CONNECT_WITH_DB;
+        }
+        let (mut stream, seq) = self.secure(stream, seq, &greeting, &mut capabilities).await?;
+        let mut prover = Prover::new(password.clone(), stream.is_secure());
+        let (plugin, auth_response) = prover.first(greeting.plugin.as_bytes(), &greeting.nonce);
+        let login = Login {
+            capabilities,
+            max_packet: 0x4000_0000,
+            collation: LOGIN_COLLATION,
+            user: identity.username.to_string(),
+            auth_response,
+            schema: schema.map(str::to_owned),
+            plugin: plugin.name().to_owned(),
+            attributes: attributes(),
+        };
+        let mut out = BytesMut::with_capacity(512);
+        login.put(&mut out, seq);
+        stream.write_all(&out).await?;
+        let first_status = finish(&mut stream, &mut prover, capabilities).await?;
+        Ok(fresh(stream, identity, schema, &greeting, capabilities, first_status))
+    }
+
+    async fn secure(
+        &self,
+        mut stream: Stream,
+        seq: u8,
+        greeting: &Greeting,
+        capabilities: &mut Capabilities,
+    ) -> Result<(Stream, u8), BackendError> {
+        let plain = seq.wrapping_add(1);
+        let Some(tls) = self.tls.as_ref().filter(|_| !stream.is_secure()) else {
+            return Ok((stream, plain));
+        };
+        if !greeting.capabilities.contains(Capabilities::CLIENT_SSL) {
+            return if tls.is_required() { Err(BackendError::NoTls) } else { Ok((stream, plain)) };
+        }
+        *capabilities |= Capabilities::CLIENT_SSL;
+        let request = SslRequest {
+            capabilities: *capabilities,
+            max_packet: 0x4000_0000,
+            collation: LOGIN_COLLATION,
+        };
+        let mut out = BytesMut::with_capacity(40);
+        request.put(&mut out, plain);
+        stream.write_all(&out).await?;
+        let stream = tls.connect(stream, self.address.host().unwrap_or_default()).await?;
+        Ok((stream, seq.wrapping_add(2)))
+    }
+
+    async fn prepare(&self, connection: &mut Connection) -> Result<(), BackendError> {
+        let known = {
+            let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+            learned.get(&*connection.identity.username).cloned()
+        };
+        if let Some(facts) = known.filter(|facts| facts.version == connection.facts.version) {
+            connection.facts = facts;
+            connection.set_up().await?;
+        } else {
+            let facts = Arc::new(connection.learn().await?);
+            connection.facts = Arc::clone(&facts);
+            connection.reset().await?;
+            let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+            learned.insert(connection.identity.username.to_string(), facts);
+        }
+        if !self.init_query.is_empty() {
+            connection.command(Command::Query, self.init_query.as_bytes(), Expect::Query).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// COM_CHANGE_USER: another account on the same wire. Everything that was on the connection
+    /// is gone. Not cancel-safe; after an error the connection must be closed.
+    pub async fn change_user(
+        &mut self,
+        dialer: &Dialer,
+        identity: Identity,
+        password: &Password,
+        schema: Option<&str>,
+    ) -> Result<(), BackendError> {
+        let capabilities = CANONICAL | identity.meaning;
+        let mut prover = Prover::new(password.clone(), self.stream.is_secure());
+        // The server answers with a nonce of its own whatever is sent here.
+        let plugin =
+            if self.facts.mariadb { Plugin::NativePassword } else { Plugin::CachingSha2Password };
+        let body = ChangeUser {
+            user: identity.username.to_string(),
+            auth_response: Vec::new(),
+            schema: schema.map(str::to_owned),
+            collation: u16::from(LOGIN_COLLATION),
+            plugin: plugin.name().to_owned(),
+            attributes: attributes(),
+        };
+        let mut out = BytesMut::with_capacity(256);
+        body.put(&mut out, capabilities);
+        self.stream.write_all(&out).await?;
+        self.first_status = finish(&mut self.stream, &mut prover, capabilities).await?;
+        self.identity = identity;
+        self.statements.clear();
+        self.state = Arc::new(baseline(schema, self.state.multi_statements()));
+        dialer.prepare(self).await
+    }
+}
+
+/// The rest of an authentication, up to the server's OK.
+async fn finish(
+    stream: &mut Stream,
+    prover: &mut Prover,
+    capabilities: Capabilities,
+) -> Result<Status, BackendError> {
+    loop {
+        let (seq, payload) = net::read_packet(stream, LOGIN_PACKET).await?;
+        match payload.first() {
+            Some(0x00) => return Ok(OkPacket::parse(&payload, capabilities)?.status),
+            Some(0xFF) => {
+                return Err(BackendError::Refused(ErrPacket::parse(&payload)?));
+            }
+            _ => {
+                if let Proof::Send(answer) = prover.on_packet(&payload)? {
+                    let mut out = BytesMut::with_capacity(answer.len() + 4);
+                    put_packet(&mut out, seq.wrapping_add(1), &answer);
+                    stream.write_all(&out).await?;
+                }
+            }
+        }
+    }
+}
+
+fn fresh(
+    stream: Stream,
+    identity: Identity,
+    schema: Option<&str>,
+    greeting: &Greeting,
+    capabilities: Capabilities,
+    first_status: Status,
+) -> Connection {
+    let facts = Facts {
+        mariadb: greeting.version.contains("MariaDB"),
+        version: greeting.version.clone(),
+        status: first_status,
+        ..Facts::default()
+    };
+    Connection {
+        stream,
+        id: greeting.connection_id,
+        identity,
+        format: ServerFormat {
+            deprecate_eof: capabilities.contains(Capabilities::CLIENT_DEPRECATE_EOF),
+            session_track: capabilities.contains(Capabilities::CLIENT_SESSION_TRACK),
+        },
+        state: Arc::new(baseline(schema, false)),
+        statements: ServerStatements::default(),
+        facts: Arc::new(facts),
+        opened: Instant::now(),
+        first_status,
+    }
+}
+
+/// What performance_schema.session_connect_attrs shows of us.
+fn attributes() -> Vec<(String, String)> {
+    [
+        ("_client_name", "tidegate"),
+        ("_client_version", env!("CARGO_PKG_VERSION")),
+        ("program_name", "tidegate"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}

@@ -1,0 +1,39 @@
+//! What can go wrong on a server connection, and what that says about the connection.
+
+use std::io;
+
+use crate::auth::AuthError;
+use crate::wire::{ErrPacket, Malformed};
+
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The connection is gone or was never there.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("no answer within {0:?}")]
+    Timeout(std::time::Duration),
+    /// The server said so itself; the connection may still be good.
+    #[error("{} ({})", .0.message, .0.code)]
+    Refused(ErrPacket),
+    /// The reply makes no sense: the connection must be closed.
+    #[error("the server sent what cannot be understood: {0}")]
+    Malformed(#[from] Malformed),
+    #[error("cannot authenticate: {0}")]
+    Auth(#[from] AuthError),
+    #[error("no account in the secrets can log in")]
+    NoAccount,
+    #[error("TLS is required by tls.target.mode and the server offers none")]
+    NoTls,
+}
+
+impl BackendError {
+    /// Is the target itself in doubt, so that the next dial should wait? A refused login is not.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Io(_) | Self::Timeout(_) => true,
+            // Too many connections, host blocked, shutting down: they pass with time.
+            Self::Refused(error) => matches!(error.code, 1040 | 1053 | 1129 | 1203 | 1226),
+            Self::Malformed(_) | Self::Auth(_) | Self::NoAccount | Self::NoTls => false,
+        }
+    }
+}
