@@ -21,6 +21,14 @@ impl Address {
         Self::Tcp { host: host.into(), port }
     }
 
+    /// The name a certificate has to carry; a unix socket has none.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Tcp { host, .. } => Some(host),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Whether two listeners cannot have these at once. Port 0 is any free port: never taken.
     pub fn collides_with(&self, other: &Self) -> bool {
         match (self, other) {

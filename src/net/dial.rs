@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Address, Stream};
+use super::Stream;
+use crate::config::Address;
 
 /// Looks the name up anew each time (a failover may have moved it) and tries every address it
 /// has, each with a fair share of what is left of `timeout`: one that swallows packets does not
@@ -22,7 +23,7 @@ pub async fn connect(address: &Address, timeout: Duration) -> io::Result<Stream>
             let connected = timeout_at(deadline, UnixStream::connect(path)).await;
             Stream::from(connected.map_err(|_| late())??)
         }
-        Address::Tcp(host, port) => {
+        Address::Tcp { host, port } => {
             let found = timeout_at(deadline, lookup_host((host.as_str(), *port))).await;
             let addresses: Vec<_> = found.map_err(|_| late())??.collect();
             let mut last = io::Error::new(io::ErrorKind::NotFound, "no address for this host");
@@ -52,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn errors_keep_their_kind() {
-        let refused = connect(&Address::Tcp("127.0.0.1".into(), 1), Duration::from_secs(5)).await;
+        let refused = connect(&Address::tcp("127.0.0.1", 1), Duration::from_secs(5)).await;
         assert_eq!(refused.err().unwrap().kind(), io::ErrorKind::ConnectionRefused);
         let gone = connect(&Address::Unix("/nonexistent/s".into()), Duration::from_secs(5)).await;
         assert_eq!(gone.err().unwrap().kind(), io::ErrorKind::NotFound);
@@ -64,7 +65,7 @@ mod tests {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(0).unwrap();
-        let address = Address::Tcp("127.0.0.1".into(), listener.local_addr().unwrap().port());
+        let address = Address::tcp("127.0.0.1", listener.local_addr().unwrap().port());
         let mut held = Vec::new();
         for _ in 0..16 {
             match connect(&address, Duration::from_millis(100)).await {

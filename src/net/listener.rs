@@ -10,7 +10,8 @@ use std::path::Path;
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
 
-use super::{Address, Stream};
+use super::Stream;
+use crate::config::Address;
 
 /// The kernel caps it at `net.core.somaxconn`. A storm of functions connects all at once.
 const BACKLOG: u16 = 4096;
@@ -25,7 +26,7 @@ impl Listener {
     pub async fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Unix(path) => bind_unix(path).map(Self::Unix),
-            Address::Tcp(host, port) => {
+            Address::Tcp { host, port } => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "no address for this host");
                 for address in lookup_host((host.as_str(), *port)).await? {
                     match bind_tcp(address) {
@@ -55,7 +56,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let address = listener.local_addr()?;
-                Ok(Address::Tcp(address.ip().to_string(), address.port()))
+                Ok(Address::tcp(address.ip().to_string(), address.port()))
             }
             Self::Unix(listener) => {
                 let address = listener.local_addr()?;
@@ -131,8 +132,8 @@ mod tests {
 
     #[tokio::test]
     async fn over_tcp() {
-        round_trip(&Address::parse("127.0.0.1:0").unwrap()).await;
-        round_trip(&Address::parse("localhost:0").unwrap()).await;
+        round_trip(&"127.0.0.1:0".parse().unwrap()).await;
+        round_trip(&"localhost:0".parse().unwrap()).await;
     }
 
     #[tokio::test]

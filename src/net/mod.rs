@@ -4,7 +4,6 @@
 //! the whole-packet I/O of logins. Never looks into a packet beyond its header, never decides
 //! who may connect.
 
-mod address;
 mod dial;
 mod listener;
 pub mod packets;
@@ -13,10 +12,10 @@ mod socket;
 mod stream;
 mod tls;
 
-pub use address::{Address, AddressError};
 pub use dial::connect;
 pub use listener::Listener;
+pub use packets::read_packet;
 pub use shelf::Shelf;
 pub use socket::Socket;
 pub use stream::Stream;
-pub use tls::{ClientSideTls, TargetTls, TargetTlsMode, TlsError};
+pub use tls::{ClientSideTls, TargetTls, TlsError};

@@ -1,1 +1,157 @@
-//! To be built.
+//! The rack of seats: who may use a server connection, and which one.
+//!
+//! A seat is the right to use one connection of the target; deadpool counts the seats and queues
+//! those who wait, fairly. A permit is the right of one connection to exist, dialing and closing
+//! included; the permits are the bound that is never passed. Idle connections, each with its
+//! permit, lie on the shelf, where a borrower finds the one that fits best.
+//!
+//! A connection comes back clean or not at all: a [`Borrowed`] that is dropped without
+//! [`Borrowed::give_back`] closes its connection.
+
+mod borrow;
+mod borrowed;
+mod error;
+mod gate;
+mod keep;
+mod kill;
+mod rack;
+mod reason;
+mod shelf;
+
+use std::collections::HashSet;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+
+pub use borrow::Want;
+pub use borrowed::Borrowed;
+pub use error::BorrowError;
+pub use reason::CloseReason;
+
+use crate::backend::{Connection, Dialer, Identity};
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+use crate::secrets::Account;
+use gate::Gate;
+use rack::Rack;
+use shelf::Shelf;
+
+/// One target's connections, all users together. Cheap to clone.
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+/// Settings with every share resolved against the target's own limit.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The bound, side connections included.
+    pub max_connections: u32,
+    pub max_idle: u32,
+    pub min_idle: u32,
+    pub idle_timeout: Duration,
+    pub max_lifetime: Duration,
+    pub max_waiting: usize,
+}
+
+struct Inner {
+    dialer: Dialer,
+    limits: Limits,
+    seats: deadpool::managed::Pool<Rack>,
+    /// The right of a connection to exist.
+    live: Arc<Semaphore>,
+    /// Of those, kept for side connections (KILL), so that a full pool can still be unblocked.
+    side: Arc<Semaphore>,
+    shelf: Mutex<Shelf>,
+    /// A connection came to the shelf, or a permit became free.
+    arrived: Notify,
+    gate: Gate,
+    waiting: AtomicUsize,
+    /// Fingerprints of `SET` texts this target has taken before.
+    proven: Mutex<HashSet<u64>>,
+    /// Who `min_idle` connections are dialed for.
+    warm_for: Option<(Arc<Account>, Identity)>,
+    metrics: Arc<Metrics>,
+    lifecycle: Lifecycle,
+}
+
+/// A connection and its right to exist.
+struct Live {
+    connection: Connection,
+    permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// How long a closed connection's slot may take to become free on the server.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// From this bound on, one connection of it is kept for KILL.
+const SIDE_FROM: u32 = 4;
+
+/// Distinct `SET` texts remembered as taken.
+const MOST_PROVEN: usize = 4096;
+
+impl Pool {
+    pub fn new(
+        dialer: Dialer,
+        limits: Limits,
+        warm_for: Option<(Arc<Account>, Identity)>,
+        metrics: Arc<Metrics>,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        let bound = limits.max_connections.max(1);
+        let side = u32::from(bound >= SIDE_FROM);
+        let usable = (bound - side) as usize;
+        metrics.server.connections_max.set(i64::from(bound));
+        Self(Arc::new(Inner {
+            seats: rack::seats(usable),
+            live: Arc::new(Semaphore::new(usable)),
+            side: Arc::new(Semaphore::new(side as usize)),
+            shelf: Mutex::default(),
+            arrived: Notify::new(),
+            gate: Gate::new(usable),
+            waiting: AtomicUsize::new(0),
+            proven: Mutex::default(),
+            dialer,
+            limits,
+            warm_for,
+            metrics,
+            lifecycle,
+        }))
+    }
+
+    /// Connections that sessions may use.
+    pub fn usable(&self) -> usize {
+        self.0.seats.status().max_size
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// The last error a dial ended in, while dialing is held back because of it.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.gate.trouble()
+    }
+
+    /// Has this target taken exactly this `SET` before?
+    pub fn is_proven(&self, set: u64) -> bool {
+        lock(&self.0.proven).contains(&set)
+    }
+
+    pub fn prove(&self, set: u64) {
+        let mut proven = lock(&self.0.proven);
+        if proven.len() >= MOST_PROVEN {
+            proven.clear();
+        }
+        proven.insert(set);
+    }
+
+    pub fn disprove(&self, set: u64) {
+        lock(&self.0.proven).remove(&set);
+    }
+}
+
+/// Nothing that is done under these locks can panic half-way.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

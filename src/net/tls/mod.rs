@@ -15,7 +15,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem;
 
 pub use clients::ClientSideTls;
-pub use targets::{TargetTls, TargetTlsMode};
+pub use targets::TargetTls;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

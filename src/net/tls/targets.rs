@@ -17,21 +17,10 @@ use super::super::Stream;
 use super::clients::read_certificates;
 use super::verify::{ChainOnly, Unverified};
 use super::{TlsError, invalid_input, provider};
+use crate::config::TargetTlsMode;
 
 /// Sessions kept to be resumed, one set a server name.
 const SESSIONS: usize = 256;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetTlsMode {
-    /// TLS when the server offers it, any certificate.
-    Preferred,
-    /// TLS or nothing, any certificate.
-    Required,
-    /// And the certificate comes from the CA.
-    VerifyCa,
-    /// And it names the server.
-    VerifyIdentity,
-}
 
 #[derive(Clone)]
 pub struct TargetTls {
@@ -78,7 +67,9 @@ impl TargetTls {
         let provider = provider();
         let algorithms = provider.signature_verification_algorithms;
         let verifier: Arc<dyn ServerCertVerifier> = match mode {
-            TargetTlsMode::Preferred | TargetTlsMode::Required => Arc::new(Unverified(algorithms)),
+            TargetTlsMode::Off | TargetTlsMode::Preferred | TargetTlsMode::Required => {
+                Arc::new(Unverified(algorithms))
+            }
             TargetTlsMode::VerifyCa => Arc::new(ChainOnly { roots: roots(ca)?, algorithms }),
             TargetTlsMode::VerifyIdentity => {
                 let roots = Arc::new(roots(ca)?);

@@ -18,8 +18,9 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::super::{Address, Listener, Stream, connect, packets};
+use super::super::{Listener, Stream, connect, packets};
 use super::*;
+use crate::config::{Address, TargetTlsMode};
 
 async fn handshake(
     clients: &ClientSideTls,
@@ -69,7 +70,7 @@ async fn both_versions_and_resumption() {
 async fn over_tcp_after_a_packet() {
     let clients = ClientSideTls::self_signed().unwrap();
     let targets = TargetTls::new(TargetTlsMode::Preferred, None).unwrap();
-    let listener = Listener::bind(&Address::parse("127.0.0.1:0").unwrap()).await.unwrap();
+    let listener = Listener::bind(&"127.0.0.1:0".parse::<Address>().unwrap()).await.unwrap();
     let address = listener.address().unwrap();
     let server = async {
         let (mut stream, _) = listener.accept().await.unwrap();

@@ -1,0 +1,244 @@
+//! Borrowing: a seat first, then the connection that fits best.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use deadpool::managed::{PoolError, TimeoutType, Timeouts};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::rack::Seated;
+use super::shelf::Fit;
+use super::{BorrowError, Borrowed, CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
+use crate::backend::{BackendError, Connection, Identity};
+use crate::metrics::{BorrowWay, DialOutcome, ServerState};
+use crate::secrets::{Account, Password};
+use crate::session::SessionState;
+
+/// What a borrower needs.
+pub struct Want<'a> {
+    pub identity: Identity,
+    pub account: &'a Arc<Account>,
+    pub state: &'a Arc<SessionState>,
+    /// How long it may take.
+    pub patience: Duration,
+}
+
+impl Want<'_> {
+    /// The current password, then the one before it.
+    fn passwords(&self) -> Vec<&Password> {
+        let target = &self.account.target;
+        std::iter::once(&target.password).chain(&target.previous).collect()
+    }
+}
+
+/// Take a seat only if one is free.
+const AT_ONCE: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
+
+impl Pool {
+    /// Cancel-safe: a seat, a permit or a half-made connection is let go with the future.
+    pub async fn borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
+        let borrowed = match self.0.seats.timeout_get(&AT_ONCE).await {
+            Ok(seat) => match self.at_once(want, seat) {
+                Ok(borrowed) => return Ok(borrowed),
+                Err(seat) => self.within_patience(want, Some(seat)).await,
+            },
+            Err(PoolError::Timeout(TimeoutType::Wait)) => self.within_patience(want, None).await,
+            Err(_) => Err(BorrowError::Closed),
+        };
+        borrowed.inspect_err(|error| self.0.metrics.borrow.failures.of(error.label()).inc())
+    }
+
+    /// The usual case: a connection of this login lies on the shelf.
+    fn at_once(&self, want: &Want<'_>, seat: Seated) -> Result<Borrowed, Seated> {
+        let Some((live, fit)) = self.take_idle(want, Fit::Schema) else { return Err(seat) };
+        let way = if fit == Fit::Exact { BorrowWay::Warm } else { BorrowWay::Restored };
+        Ok(self.hand_out(live, seat, way))
+    }
+
+    async fn within_patience(
+        &self,
+        want: &Want<'_>,
+        seat: Option<Seated>,
+    ) -> Result<Borrowed, BorrowError> {
+        let started = Instant::now();
+        let _queued = self.queue()?;
+        let way_in = async {
+            let seat = match seat {
+                Some(seat) => seat,
+                None => self.0.seats.get().await.map_err(|_| BorrowError::Closed)?,
+            };
+            self.find(want, seat).await
+        };
+        let found = match tokio::time::timeout(want.patience, way_in).await {
+            Ok(found) => found,
+            Err(_) => Err(self.timed_out(started.elapsed())),
+        };
+        self.0.metrics.borrow.wait.observe(started.elapsed().as_secs_f64());
+        found
+    }
+
+    fn timed_out(&self, waited: Duration) -> BorrowError {
+        let bound = self.usable();
+        BorrowError::Timeout {
+            waited,
+            in_use: bound
+                .saturating_sub(self.0.live.available_permits())
+                .saturating_sub(self.idle()),
+            bound,
+            trouble: self.trouble(),
+        }
+    }
+
+    /// With a seat in hand there is, or will soon be, a connection or the right to dial one.
+    async fn find(&self, want: &Want<'_>, seat: Seated) -> Result<Borrowed, BorrowError> {
+        loop {
+            // Registered before looking, so that nothing comes unseen.
+            let arrived = self.0.arrived.notified();
+            if let Some((live, fit)) = self.take_idle(want, Fit::Schema) {
+                let way = if fit == Fit::Exact { BorrowWay::Warm } else { BorrowWay::Restored };
+                return Ok(self.hand_out(live, seat, way));
+            }
+            if let Err(then) = self.0.gate.admit(Instant::now()) {
+                tokio::select! {
+                    () = arrived => {}
+                    () = tokio::time::sleep_until(then.into()) => {}
+                }
+                continue;
+            }
+            let made = if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
+                self.dial(want, permit).await.map(|live| (live, BorrowWay::Dialed))
+            } else if let Some((live, fit)) = self.take_idle(want, Fit::Room) {
+                self.make_fit(want, live, fit).await
+            } else {
+                // Only connections that are being closed hold the permits that are missing.
+                arrived.await;
+                continue;
+            };
+            match made {
+                Ok((live, way)) => return Ok(self.hand_out(live, seat, way)),
+                Err(error) if error.is_outage() => {}
+                Err(error) => return Err(BorrowError::Login(error)),
+            }
+        }
+    }
+
+    async fn make_fit(
+        &self,
+        want: &Want<'_>,
+        mut live: Live,
+        fit: Fit,
+    ) -> Result<(Live, BorrowWay), BackendError> {
+        if fit == Fit::ChangeUser {
+            let (dialer, identity) = (&self.0.dialer, want.identity.clone());
+            let password = &want.account.target.password;
+            let changed =
+                live.connection.change_user(dialer, identity, password, want.state.schema());
+            match changed.await {
+                Ok(()) => return Ok((live, BorrowWay::ChangedUser)),
+                // The server hangs up after a refusal; a fresh dial will say what is wrong.
+                Err(error) => tracing::debug!(%error, "COM_CHANGE_USER failed, dialing instead"),
+            }
+        }
+        self.0.metrics.server.closes.at(CloseReason::Evicted as usize).inc();
+        live.connection.close(CLOSE_PATIENCE).await;
+        self.dial(want, live.permit).await.map(|live| (live, BorrowWay::Evicted))
+    }
+
+    pub(super) async fn dial(
+        &self,
+        want: &Want<'_>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Live, BackendError> {
+        let _entered = self.0.gate.enter().await;
+        let dialing = &self.0.metrics.server.connections.of(ServerState::Dialing);
+        let _counted = Counted::one(dialing);
+        let passwords = want.passwords();
+        let dial = self.0.dialer.dial(want.identity.clone(), &passwords, want.state.schema());
+        let outcome = dial.await;
+        self.0.metrics.server.dials.of(label(&outcome)).inc();
+        match outcome {
+            Ok(connection) => {
+                self.0.gate.succeeded();
+                Ok(Live { connection, permit })
+            }
+            Err(error) => {
+                if error.is_outage() {
+                    tracing::warn!(target = %self.0.dialer.address, %error, "cannot connect");
+                    self.0.gate.failed(Instant::now(), error.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The best idle connection that is still quiet and open.
+    fn take_idle(&self, want: &Want<'_>, least: Fit) -> Option<(Live, Fit)> {
+        loop {
+            let (mut idle, fit) = lock(&self.0.shelf).take(want, least)?;
+            self.0.metrics.server.connections.of(ServerState::Idle).dec();
+            if idle.live.connection.stream.looks_idle() {
+                return Some((idle.live, fit));
+            }
+            self.retire(idle.live, CloseReason::Dead);
+        }
+    }
+
+    fn hand_out(&self, live: Live, seat: Seated, way: BorrowWay) -> Borrowed {
+        self.0.metrics.borrow.ways.of(way).inc();
+        Borrowed::new(self.clone(), live, seat)
+    }
+
+    fn queue(&self) -> Result<Queued<'_>, BorrowError> {
+        let waiting = self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        let queued = Queued(self);
+        self.0.metrics.borrow.waiting.inc();
+        if waiting >= self.0.limits.max_waiting {
+            return Err(BorrowError::QueueFull { waiting });
+        }
+        Ok(queued)
+    }
+
+    fn idle(&self) -> usize {
+        lock(&self.0.shelf).len()
+    }
+}
+
+fn label(outcome: &Result<Connection, BackendError>) -> DialOutcome {
+    match outcome {
+        Ok(_) => DialOutcome::Ready,
+        Err(BackendError::Io(_)) => DialOutcome::Unreachable,
+        Err(BackendError::Timeout(_)) => DialOutcome::Timeout,
+        Err(BackendError::Refused(error)) if error.code == 1045 => DialOutcome::Denied,
+        Err(BackendError::Refused(error)) if matches!(error.code, 1040 | 1203 | 1226) => {
+            DialOutcome::TooMany
+        }
+        Err(BackendError::NoTls) => DialOutcome::Tls,
+        Err(_) => DialOutcome::Failed,
+    }
+}
+
+/// One who waits, counted as long as it does.
+struct Queued<'a>(&'a Pool);
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.metrics.borrow.waiting.dec();
+    }
+}
+
+struct Counted<'a>(&'a prometheus::IntGauge);
+
+impl<'a> Counted<'a> {
+    fn one(gauge: &'a prometheus::IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

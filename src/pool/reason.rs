@@ -1,0 +1,34 @@
+//! Why a connection was closed: the label of a metric.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CloseReason {
+    /// Dropped with a reply outstanding or a state unknown.
+    Doubtful,
+    /// The server closed it while it was idle.
+    Dead,
+    /// The server sent something while nobody had asked.
+    Talking,
+    IdleTimeout,
+    MaxLifetime,
+    /// More idle ones than `max_idle`.
+    Surplus,
+    /// Its place was needed for another login.
+    Evicted,
+    ResetFailed,
+    Shutdown,
+}
+
+impl CloseReason {
+    pub const NAMES: [&'static str; 9] = [
+        "doubtful",
+        "dead",
+        "talking",
+        "idle_timeout",
+        "max_lifetime",
+        "surplus",
+        "evicted",
+        "reset_failed",
+        "shutdown",
+    ];
+}

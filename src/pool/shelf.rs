@@ -1,0 +1,148 @@
+//! The idle connections, the last one used on top.
+//!
+//! Owns which idle connection fits a borrower best. It never does I/O.
+
+use std::time::Instant;
+
+use super::Live;
+use super::borrow::Want;
+use crate::backend::{Connection, Identity};
+use crate::session::SessionState;
+
+#[derive(Default)]
+pub(super) struct Shelf {
+    idle: Vec<Idle>,
+    /// The fewest there were since the keeper last looked: so many were not needed.
+    low_water: usize,
+}
+
+pub(super) struct Idle {
+    pub live: Live,
+    pub since: Instant,
+}
+
+/// How well a connection serves, best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    /// Other capabilities: it can only make room.
+    Room,
+    /// COM_CHANGE_USER makes it fit.
+    ChangeUser,
+    /// The same login; schema and variables differ.
+    Schema,
+    /// Only variables differ.
+    Variables,
+    Exact,
+}
+
+impl Shelf {
+    pub fn put(&mut self, live: Live, now: Instant) {
+        self.idle.push(Idle { live, since: now });
+    }
+
+    pub fn len(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// The best fit, if one is at least `least`. From the top, so that the surplus ages below.
+    pub fn take(&mut self, want: &Want<'_>, least: Fit) -> Option<(Idle, Fit)> {
+        let mut best = None;
+        for (index, idle) in self.idle.iter().enumerate().rev() {
+            let fit = fit(&idle.live.connection, want);
+            if fit >= least && best.is_none_or(|(_, known)| fit > known) {
+                best = Some((index, fit));
+                if fit == Fit::Exact {
+                    break;
+                }
+            }
+        }
+        let (index, fit) = best?;
+        let idle = self.idle.remove(index);
+        self.low_water = self.low_water.min(self.idle.len());
+        Some((idle, fit))
+    }
+
+    /// The one that was idle longest.
+    pub fn oldest(&mut self) -> Option<Live> {
+        if self.idle.is_empty() {
+            return None;
+        }
+        let idle = self.idle.remove(0);
+        self.low_water = self.low_water.min(self.idle.len());
+        Some(idle.live)
+    }
+
+    /// Takes out all that `gone` names a reason for, oldest first.
+    pub fn sweep<R>(&mut self, mut gone: impl FnMut(&mut Idle) -> Option<R>) -> Vec<(Live, R)> {
+        let mut out = Vec::new();
+        let mut kept = Vec::with_capacity(self.idle.len());
+        for mut idle in self.idle.drain(..) {
+            match gone(&mut idle) {
+                Some(reason) => out.push((idle.live, reason)),
+                None => kept.push(idle),
+            }
+        }
+        self.idle = kept;
+        self.low_water = self.low_water.min(self.idle.len());
+        out
+    }
+
+    /// How many lay here all the time since the last call.
+    pub fn unused(&mut self) -> usize {
+        std::mem::replace(&mut self.low_water, self.idle.len())
+    }
+}
+
+fn fit(connection: &Connection, want: &Want<'_>) -> Fit {
+    fit_of(&connection.identity, &connection.state, &want.identity, want.state)
+}
+
+fn fit_of(has: &Identity, holds: &SessionState, wants: &Identity, state: &SessionState) -> Fit {
+    if has.meaning != wants.meaning {
+        return Fit::Room;
+    }
+    if has != wants {
+        return Fit::ChangeUser;
+    }
+    if std::ptr::eq(holds, state) || holds == state {
+        return Fit::Exact;
+    }
+    match (holds.schema(), state.schema()) {
+        (has, wants) if has == wants => Fit::Variables,
+        // No command takes a schema away but a new login.
+        (Some(_), None) => Fit::ChangeUser,
+        _ => Fit::Schema,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Charset;
+    use crate::wire::Capabilities;
+
+    fn identity(user: &str) -> Identity {
+        Identity { username: user.into(), generation: 1, meaning: Capabilities::empty() }
+    }
+
+    fn state(schema: Option<&str>) -> SessionState {
+        SessionState::new(schema, &Charset::canonical(), false)
+    }
+
+    #[test]
+    fn the_fit_of_each_difference() {
+        let app = identity("app");
+        let a = state(Some("a"));
+        assert_eq!(fit_of(&app, &a, &app, &a), Fit::Exact);
+        let utc = a.with_variables([("time_zone", "UTC")]);
+        assert_eq!(fit_of(&app, &utc, &app, &a), Fit::Variables);
+        assert_eq!(fit_of(&app, &state(Some("b")), &app, &a), Fit::Schema);
+        assert_eq!(fit_of(&app, &state(None), &app, &a), Fit::Schema);
+        assert_eq!(fit_of(&app, &a, &app, &state(None)), Fit::ChangeUser);
+        assert_eq!(fit_of(&identity("other"), &a, &app, &a), Fit::ChangeUser);
+        let rotated = Identity { generation: 2, ..app.clone() };
+        assert_eq!(fit_of(&app, &a, &rotated, &a), Fit::ChangeUser);
+        let found = Identity { meaning: Capabilities::CLIENT_FOUND_ROWS, ..app.clone() };
+        assert_eq!(fit_of(&app, &a, &found, &a), Fit::Room);
+    }
+}
