@@ -1,1 +1,378 @@
-//! To be built.
+//! Who is connected.
+//!
+//! Owns the connection ids clients are given, what each session is doing, and the bell that wakes
+//! a sleeping one with bad news. It never touches a socket; what a doomed session is told is the
+//! frontend's.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+pub struct Registry {
+    next_id: AtomicU32,
+    sessions: Mutex<HashMap<u32, Arc<Entry>>>,
+    started: Instant,
+    /// Milliseconds since `started`, moved on by the sweep: sessions read it for nothing.
+    now: AtomicU64,
+}
+
+/// One session, as others see it.
+pub struct Entry {
+    pub id: u32,
+    pub peer: String,
+    user: OnceLock<String>,
+    activity: AtomicU8,
+    /// When the activity began, on the registry's clock.
+    since: AtomicU64,
+    /// When the transaction began; 0 outside of one.
+    transaction_since: AtomicU64,
+    doom: AtomicU8,
+    bell: Notify,
+    over_time: AtomicU8,
+    attached: Mutex<Attachment>,
+    released: Notify,
+}
+
+#[derive(Default)]
+struct Attachment {
+    /// The server's id of the connection the session has in hand.
+    connection: Option<u32>,
+    /// KILLs under way against it. It may not change hands before they are done.
+    kills: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Activity {
+    LoggingIn,
+    /// Between statements, outside a transaction.
+    Idle,
+    /// Between statements of a transaction.
+    InTransaction,
+    /// A statement is under way.
+    Active,
+}
+
+/// Why a session must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Doom {
+    Killed = 1,
+    Idle,
+    IdleInTransaction,
+    TransactionTooLong,
+    Draining,
+}
+
+/// What the sweep found.
+#[derive(Default)]
+pub struct Overdue {
+    /// Statements that run longer than they may.
+    pub queries: Vec<Arc<Entry>>,
+}
+
+/// How long each activity may last; `None` = as long as it likes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    pub idle: Option<Duration>,
+    pub idle_in_transaction: Option<Duration>,
+    pub transaction: Option<Duration>,
+    pub query: Option<Duration>,
+}
+
+/// Ids start high, at a place of chance: one that a client took from the server's own process
+/// list, or from another proxy's greeting, names nobody here.
+const FIRST_ID: u32 = 0x4000_0000;
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    pub fn new() -> Self {
+        Self {
+            next_id: AtomicU32::new(FIRST_ID + fastrand::u32(..FIRST_ID / 2)),
+            sessions: Mutex::default(),
+            started: Instant::now(),
+            now: AtomicU64::new(1),
+        }
+    }
+
+    /// Would this id be one of ours?
+    pub fn is_own(id: u64) -> bool {
+        (u64::from(FIRST_ID)..=u64::from(u32::MAX)).contains(&id)
+    }
+
+    pub fn enter(self: &Arc<Self>, peer: String) -> Presence {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed) | FIRST_ID;
+        let entry = Arc::new(Entry {
+            id,
+            peer,
+            user: OnceLock::new(),
+            activity: AtomicU8::new(Activity::LoggingIn as u8),
+            since: AtomicU64::new(self.now()),
+            transaction_since: AtomicU64::new(0),
+            doom: AtomicU8::new(0),
+            bell: Notify::new(),
+            over_time: AtomicU8::new(0),
+            attached: Mutex::default(),
+            released: Notify::new(),
+        });
+        self.lock().insert(id, Arc::clone(&entry));
+        Presence { registry: Arc::clone(self), entry }
+    }
+
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    pub fn get(&self, id: u32) -> Option<Arc<Entry>> {
+        self.lock().get(&id).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Entry>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Wakes every session; those that can end, end.
+    pub fn doom_all(&self, doom: Doom) {
+        for entry in self.all() {
+            entry.doom(doom);
+        }
+    }
+
+    /// Moves the clock on and dooms what has lasted too long. To be called about once a second.
+    pub fn sweep(&self, limits: &Limits) -> Overdue {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        self.now.store(now, Ordering::Relaxed);
+        let mut overdue = Overdue::default();
+        for entry in self.all() {
+            if entry.sweep(now, limits) {
+                overdue.queries.push(entry);
+            }
+        }
+        overdue
+    }
+
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<Entry>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session's own hold on its entry: dropped, it is gone from the registry.
+pub struct Presence {
+    registry: Arc<Registry>,
+    entry: Arc<Entry>,
+}
+
+impl Presence {
+    pub fn set_activity(&self, activity: Activity) {
+        let before = self.entry.activity.swap(activity as u8, Ordering::Relaxed);
+        if before == activity as u8 {
+            return;
+        }
+        let now = self.registry.now();
+        self.entry.since.store(now, Ordering::Relaxed);
+        match activity {
+            Activity::Idle => self.entry.transaction_since.store(0, Ordering::Relaxed),
+            Activity::InTransaction => {
+                let since = &self.entry.transaction_since;
+                let _ = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            }
+            Activity::LoggingIn | Activity::Active => {}
+        }
+    }
+}
+
+impl std::ops::Deref for Presence {
+    type Target = Arc<Entry>;
+
+    fn deref(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.entry.id);
+    }
+}
+
+impl Entry {
+    pub fn user(&self) -> &str {
+        self.user.get().map_or("", String::as_str)
+    }
+
+    /// The first name given stays: a COM_CHANGE_USER keeps the id but not the owner's rights.
+    pub fn set_user(&self, user: &str) {
+        let _ = self.user.set(user.to_owned());
+    }
+
+    pub fn doom(&self, doom: Doom) {
+        // The first reason is the one that is told.
+        let _ = self.doom.compare_exchange(0, doom as u8, Ordering::Relaxed, Ordering::Relaxed);
+        self.bell.notify_one();
+    }
+
+    pub fn doomed(&self) -> Option<Doom> {
+        match self.doom.load(Ordering::Relaxed) {
+            1 => Some(Doom::Killed),
+            2 => Some(Doom::Idle),
+            3 => Some(Doom::IdleInTransaction),
+            4 => Some(Doom::TransactionTooLong),
+            5 => Some(Doom::Draining),
+            _ => None,
+        }
+    }
+
+    /// A timeout that a new statement has overtaken.
+    pub fn pardon_idle(&self) {
+        for idle in [Doom::Idle, Doom::IdleInTransaction] {
+            let _ = self.doom.compare_exchange(idle as u8, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Cancel-safe.
+    pub async fn bell(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Was the statement killed for its time? Asked once.
+    pub fn take_over_time(&self) -> bool {
+        self.over_time.swap(0, Ordering::Relaxed) != 0
+    }
+
+    pub fn mark_over_time(&self) {
+        self.over_time.store(1, Ordering::Relaxed);
+    }
+
+    pub fn attach(&self, connection: u32) {
+        self.attachment().connection = Some(connection);
+    }
+
+    /// Waits for KILLs against the connection to be done; nobody can begin one afterwards.
+    /// Cancel-safe, but the connection must then be closed.
+    pub async fn detach(&self) {
+        loop {
+            let released = self.released.notified();
+            {
+                let mut attached = self.attachment();
+                if attached.kills == 0 {
+                    attached.connection = None;
+                    return;
+                }
+            }
+            released.await;
+        }
+    }
+
+    /// The connection to kill, if there is one; it stays this session's until the guard drops.
+    pub fn aim(self: &Arc<Self>) -> Option<Aim> {
+        let mut attached = self.attachment();
+        let connection = attached.connection?;
+        attached.kills += 1;
+        Some(Aim { entry: Arc::clone(self), connection })
+    }
+
+    fn attachment(&self) -> MutexGuard<'_, Attachment> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `true`: its statement runs too long.
+    fn sweep(&self, now: u64, limits: &Limits) -> bool {
+        let over = |since: u64, limit: Option<Duration>| {
+            let lasted = Duration::from_millis(now.saturating_sub(since));
+            since != 0 && limit.is_some_and(|limit| lasted > limit)
+        };
+        let since = self.since.load(Ordering::Relaxed);
+        let activity = self.activity.load(Ordering::Relaxed);
+        if activity == Activity::Idle as u8 && over(since, limits.idle) {
+            self.doom(Doom::Idle);
+        }
+        if activity == Activity::InTransaction as u8 && over(since, limits.idle_in_transaction) {
+            self.doom(Doom::IdleInTransaction);
+        }
+        if over(self.transaction_since.load(Ordering::Relaxed), limits.transaction) {
+            self.doom(Doom::TransactionTooLong);
+        }
+        activity == Activity::Active as u8 && over(since, limits.query)
+    }
+}
+
+/// A KILL under way.
+pub struct Aim {
+    entry: Arc<Entry>,
+    pub connection: u32,
+}
+
+impl Drop for Aim {
+    fn drop(&mut self) {
+        self.entry.attachment().kills -= 1;
+        self.entry.released.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_stays_while_it_is_aimed_at() {
+        let registry = Arc::new(Registry::new());
+        let presence = registry.enter("peer".into());
+        assert!(presence.aim().is_none());
+        presence.attach(7);
+        let aim = presence.aim().unwrap();
+        assert_eq!(aim.connection, 7);
+        let entry = Arc::clone(&presence);
+        let mut detach = tokio_test::task::spawn(async move { entry.detach().await });
+        assert!(detach.poll().is_pending());
+        drop(aim);
+        assert!(detach.is_woken());
+        assert!(detach.poll().is_ready());
+        assert!(presence.aim().is_none());
+    }
+
+    #[test]
+    fn who_left_is_gone_and_ids_are_ours() {
+        let registry = Arc::new(Registry::new());
+        let presence = registry.enter("peer".into());
+        assert!(Registry::is_own(presence.id.into()));
+        assert!(registry.get(presence.id).is_some());
+        let id = presence.id;
+        drop(presence);
+        assert!(registry.get(id).is_none());
+    }
+
+    #[test]
+    fn the_sweep_dooms_the_idle_and_names_the_slow() {
+        let registry = Arc::new(Registry::new());
+        let idle = registry.enter("a".into());
+        let slow = registry.enter("b".into());
+        idle.set_activity(Activity::Idle);
+        slow.set_activity(Activity::Active);
+        let limits =
+            Limits { idle: Some(Duration::ZERO), query: Some(Duration::ZERO), ..Limits::default() };
+        std::iter::repeat_with(|| registry.sweep(&limits))
+            .find(|overdue| !overdue.queries.is_empty())
+            .map(|overdue| assert_eq!(overdue.queries[0].id, slow.id))
+            .unwrap();
+        assert_eq!(idle.doomed(), Some(Doom::Idle));
+        assert_eq!(slow.doomed(), None);
+        idle.pardon_idle();
+        assert_eq!(idle.doomed(), None);
+    }
+}

@@ -52,12 +52,26 @@ fn the_environment_alone_is_enough() {
     let env = [
         ("TIDEGATE__ENDPOINT__0__LISTEN", "0.0.0.0:3306"),
         ("TIDEGATE__TARGET__0__ADDRESS", "db:3306"),
+        ("TIDEGATE__SECRETS__PATH", "s.toml"),
+    ];
+    let valid = "environment: valid: 1 endpoint, 1 target\n";
+    ends(&tidegate(folder.path(), "check", &env), 0, valid, "");
+}
+
+#[test]
+fn what_this_version_cannot_do_is_refused() {
+    let folder = folder(&[("s.toml", SECRETS)]);
+    let env = [
+        ("TIDEGATE__ENDPOINT__0__LISTEN", "0.0.0.0:3306"),
+        ("TIDEGATE__ENDPOINT__0__ACCESS", "read-only"),
+        ("TIDEGATE__TARGET__0__ADDRESS", "db:3306"),
         ("TIDEGATE__TARGET__1__ADDRESS", "replica:3306"),
         ("TIDEGATE__TARGET__1__NAME", "replica"),
         ("TIDEGATE__SECRETS__PATH", "s.toml"),
     ];
-    let valid = "environment: valid: 1 endpoint, 2 targets\n";
-    ends(&tidegate(folder.path(), "check", &env), 0, valid, "");
+    let refused = "environment: endpoint.access: this version has no read-only endpoints\n\
+                   environment: target: this version serves one target\n";
+    ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
 }
 
 const BAD: &str = r#"title = "mine"

@@ -1,1 +1,174 @@
-//! To be built.
+//! Which server an access goes to.
+//!
+//! Owns the target's pool, which is made once the target has said how many connections it takes,
+//! and what was learned of it. It never borrows by itself.
+//!
+//! One target for now; roles and failover come in here.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::backend::{BackendError, Dialer, Facts, Identity};
+use crate::config;
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+use crate::pool::{BorrowError, Borrowed, Limits, Pool, Want};
+use crate::secrets::{Account, Vault};
+use crate::wire::Capabilities;
+
+pub struct Cluster {
+    ready: OnceLock<Ready>,
+    is_ready: watch::Sender<bool>,
+    /// Why the target is not ready yet.
+    trouble: std::sync::Mutex<Option<String>>,
+    settings: config::Pool,
+    metrics: Arc<Metrics>,
+    lifecycle: Lifecycle,
+}
+
+struct Ready {
+    pool: Pool,
+    facts: Arc<Facts>,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Cluster {
+    pub fn new(settings: config::Pool, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
+        Self {
+            ready: OnceLock::new(),
+            is_ready: watch::Sender::new(false),
+            trouble: std::sync::Mutex::default(),
+            settings,
+            metrics,
+            lifecycle,
+        }
+    }
+
+    /// Tries until the target has answered once, then opens its pool.
+    pub async fn learn(self: Arc<Self>, dialer: Dialer, vault: Arc<Vault>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.ask(&dialer, &vault).await {
+                Ok((facts, account, identity)) => {
+                    self.open(dialer, facts, account, identity);
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(target = %dialer.address, %error, "the target is not ready");
+                    self.set_trouble(Some(error.to_string()));
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What the target said of itself, once it has.
+    pub fn facts(&self) -> Option<&Arc<Facts>> {
+        self.ready.get().map(|ready| &ready.facts)
+    }
+
+    pub fn pool(&self) -> Option<&Pool> {
+        self.ready.get().map(|ready| &ready.pool)
+    }
+
+    /// Why nobody can be served at this moment, if so.
+    pub fn trouble(&self) -> Option<String> {
+        match self.pool() {
+            Some(pool) => pool.trouble(),
+            None => Some(self.learning_trouble().unwrap_or_else(|| "not asked yet".into())),
+        }
+    }
+
+    /// Cancel-safe.
+    pub async fn borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
+        if let Some(ready) = self.ready.get() {
+            return ready.pool.borrow(want).await;
+        }
+        let started = Instant::now();
+        let mut is_ready = self.is_ready.subscribe();
+        let opening = tokio::time::timeout(want.patience, is_ready.wait_for(|ready| *ready));
+        let opened = opening.await.is_ok_and(|seen| seen.is_ok());
+        match self.ready.get() {
+            Some(ready) if opened => {
+                let patience = want.patience.saturating_sub(started.elapsed());
+                let identity = want.identity.clone();
+                ready.pool.borrow(&Want { identity, patience, ..*want }).await
+            }
+            _ => Err(BorrowError::Timeout {
+                waited: started.elapsed(),
+                in_use: 0,
+                bound: 0,
+                trouble: self.learning_trouble(),
+            }),
+        }
+    }
+
+    /// The first account that can log in speaks for all.
+    async fn ask(
+        &self,
+        dialer: &Dialer,
+        vault: &Vault,
+    ) -> Result<(Arc<Facts>, Arc<Account>, Identity), BackendError> {
+        let generation = vault.current();
+        let mut last = BackendError::NoAccount;
+        for account in generation.accounts() {
+            let identity = Identity {
+                username: account.target.username.as_str().into(),
+                generation: generation.number,
+                meaning: Capabilities::empty(),
+            };
+            let mut passwords = vec![&account.target.password];
+            passwords.extend(&account.target.previous);
+            match dialer.dial(identity.clone(), &passwords, None).await {
+                Ok(connection) => {
+                    let facts = Arc::clone(&connection.facts);
+                    // Its slot is free again before the pool may count on it.
+                    connection.close(Duration::from_secs(5)).await;
+                    return Ok((facts, Arc::clone(account), identity));
+                }
+                Err(error) if error.is_outage() => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn open(&self, dialer: Dialer, facts: Arc<Facts>, account: Arc<Account>, identity: Identity) {
+        let max_connections = self.settings.max_connections.of(facts.max_connections);
+        let limits = Limits {
+            max_connections,
+            max_idle: self.settings.max_idle.of(max_connections),
+            min_idle: self.settings.min_idle,
+            idle_timeout: self.settings.idle_timeout,
+            max_lifetime: self.settings.max_lifetime,
+            max_waiting: self.settings.max_waiting,
+        };
+        tracing::info!(
+            target = %dialer.address,
+            version = %facts.version,
+            server_max_connections = facts.max_connections,
+            max_connections,
+            "the target is ready"
+        );
+        let warm_for = Some((account, identity));
+        let (metrics, lifecycle) = (Arc::clone(&self.metrics), self.lifecycle.clone());
+        let pool = Pool::new(dialer, limits, warm_for, metrics, lifecycle);
+        self.lifecycle.spawn("keep", pool.clone().keep());
+        let _ = self.ready.set(Ready { pool, facts });
+        self.set_trouble(None);
+        self.is_ready.send_replace(true);
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
+    }
+
+    fn learning_trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}

@@ -1,1 +1,54 @@
-//! To be built.
+//! Clients come in: the connection phase, the command phase, and every word a client reads.
+//!
+//! Owns the two sides of a session while it lives. What a request means is the ledger's to say;
+//! which connection serves it is the pool's.
+
+mod answer;
+mod change_user;
+mod end;
+mod exchange;
+mod greet;
+mod inbound;
+mod kill;
+mod listen;
+mod prepare;
+mod refuse;
+mod relay;
+mod restore;
+mod serve;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+pub use end::End;
+pub use listen::listen;
+
+use crate::cluster::Cluster;
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+use crate::net::{ClientSideTls, Shelf};
+use crate::registry::Registry;
+use crate::secrets::Vault;
+
+/// What all sessions of the process share.
+pub struct Shared {
+    pub vault: Arc<Vault>,
+    pub cluster: Arc<Cluster>,
+    pub registry: Arc<Registry>,
+    pub metrics: Arc<Metrics>,
+    pub lifecycle: Lifecycle,
+    pub buffers: Arc<Shelf>,
+    pub tls: Option<ClientSideTls>,
+    pub tls_required: bool,
+    pub limits: Limits,
+    /// Sessions there are, the unauthenticated included.
+    pub clients: AtomicUsize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub max_connections: usize,
+    pub login_timeout: Option<Duration>,
+    pub borrow_timeout: Duration,
+}

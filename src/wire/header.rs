@@ -18,6 +18,11 @@ pub struct Header {
 }
 
 impl Header {
+    pub fn bytes(self) -> [u8; HEADER_LEN] {
+        let [a, b, c, ..] = (self.len as u32).to_le_bytes();
+        [a, b, c, self.seq]
+    }
+
     pub fn peek(bytes: &[u8]) -> Option<Self> {
         let &[a, b, c, seq] = bytes.first_chunk()?;
         Some(Self { len: u32::from_le_bytes([a, b, c, 0]) as usize, seq })

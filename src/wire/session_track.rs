@@ -90,6 +90,17 @@ impl Default for TrackFilter {
 }
 
 impl TrackFilter {
+    pub fn everything() -> Self {
+        Self {
+            schema: true,
+            state: true,
+            gtids: true,
+            characteristics: true,
+            transaction: true,
+            variables: Variables::All,
+        }
+    }
+
     /// What of `block` the client shall see; `None` is all of it.
     pub(super) fn apply(&self, block: &[u8]) -> Result<Option<BytesMut>, Malformed> {
         let mut kept = BytesMut::new();

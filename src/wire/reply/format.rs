@@ -40,6 +40,16 @@ pub struct ClientFormat {
 }
 
 impl ClientFormat {
+    /// As it comes: for replies that only the proxy reads.
+    pub fn same_as(server: ServerFormat) -> Self {
+        Self {
+            deprecate_eof: server.deprecate_eof,
+            session_track: server.session_track.then(TrackFilter::everything),
+            statement_id: None,
+            first_seq: 1,
+        }
+    }
+
     /// With default trackers, as behind a command of one packet.
     pub fn of(caps: Capabilities) -> Self {
         Self {

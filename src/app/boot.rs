@@ -1,0 +1,183 @@
+//! From validated settings to a running proxy, floor by floor.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::cli::Failure;
+use super::{check, drain, sweep};
+use crate::admin::http::{self, HttpState};
+use crate::backend::Dialer;
+use crate::cluster::Cluster;
+use crate::config::{
+    Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Settings, Source, TargetTlsMode,
+};
+use crate::frontend::{self, End, Limits, Shared};
+use crate::lifecycle::{Lifecycle, Phase};
+use crate::metrics::{Labels, Metrics};
+use crate::net::{ClientSideTls, Listener, Shelf, TargetTls};
+use crate::pool::CloseReason;
+use crate::registry::Registry;
+use crate::secrets::{self, Vault};
+use crate::session::Pin;
+
+/// Buffers of 16 KiB kept for sessions that wake.
+const BUFFERS: usize = 1024;
+
+/// Serves until the drain is over.
+pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure> {
+    let mistakes = files(&settings);
+    if !mistakes.is_empty() {
+        return Err(Mistakes::new(mistakes).into());
+    }
+    let vault = Arc::new(Vault::new(load_secrets(&settings)?));
+    let metrics = metrics(&lifecycle)?;
+    let shared = Arc::new(share(&settings, vault, metrics, &lifecycle)?);
+    let (pool_of, dialer) = (Arc::clone(&shared.cluster), dialer(&settings)?);
+    let listeners = listen(&settings).await?;
+    let admin = admin(&settings).await?;
+
+    lifecycle.spawn("learn", pool_of.learn(dialer, Arc::clone(&shared.vault)));
+    lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
+    for listener in listeners {
+        lifecycle.spawn("listen", frontend::listen(listener, Arc::clone(&shared)));
+    }
+    if let Some(listener) = admin {
+        let state = http_state(&shared);
+        lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
+    }
+    lifecycle.set(Phase::Running);
+    drain::until_stopped(&settings, &shared).await;
+    Ok(())
+}
+
+/// Everything wrong with what a configuration names, and with what this version cannot do yet.
+pub fn files(settings: &Settings) -> Vec<Mistake> {
+    let mut mistakes = check::unreadable(settings);
+    if !mistakes.is_empty() {
+        return mistakes;
+    }
+    if let Err(error) = secrets::load(&settings.secrets) {
+        let mistake = |problem: secrets::Problem| {
+            Mistake::in_file(problem.file, problem.line, "", problem.what)
+        };
+        mistakes.extend(error.problems.into_iter().map(mistake));
+    }
+    let place = match settings.source() {
+        Source::File(path) => Place::File { path: path.clone(), line: None },
+        Source::Environment => Place::Environment,
+        Source::CommandLine { .. } => Place::CommandLine,
+    };
+    let mut not_yet = |key: &str, why: &str| mistakes.push(Mistake::new(place.clone(), key, why));
+    if settings.targets.len() > 1 {
+        not_yet("target", "this version serves one target");
+    }
+    if settings.endpoints.iter().any(|endpoint| endpoint.access == Access::ReadOnly) {
+        not_yet("endpoint.access", "this version has no read-only endpoints");
+    }
+    mistakes
+}
+
+fn load_secrets(settings: &Settings) -> Result<secrets::Secrets, Failure> {
+    let secrets = secrets::load(&settings.secrets).map_err(Failure::other)?;
+    for warning in &secrets.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(secrets)
+}
+
+fn metrics(lifecycle: &Lifecycle) -> Result<Arc<Metrics>, Failure> {
+    let metrics = Metrics::new(&Labels {
+        pins: &Pin::NAMES,
+        client_closes: &End::NAMES,
+        server_closes: &CloseReason::NAMES,
+    })
+    .map_err(Failure::other)?;
+    let tasks = lifecycle.clone();
+    metrics.observe_tasks(move || tasks.running()).map_err(Failure::other)?;
+    Ok(metrics)
+}
+
+fn share(
+    settings: &Settings,
+    vault: Arc<Vault>,
+    metrics: Arc<Metrics>,
+    lifecycle: &Lifecycle,
+) -> Result<Shared, Failure> {
+    let cluster = Cluster::new(settings.pool.clone(), Arc::clone(&metrics), lifecycle.clone());
+    Ok(Shared {
+        vault,
+        cluster: Arc::new(cluster),
+        registry: Arc::new(Registry::new()),
+        metrics,
+        lifecycle: lifecycle.clone(),
+        buffers: Shelf::new(BUFFERS),
+        tls: client_tls(settings)?,
+        tls_required: settings.tls_client.mode == ClientTlsMode::Required,
+        limits: Limits {
+            max_connections: settings.client.max_connections,
+            login_timeout: settings.client.login_timeout,
+            borrow_timeout: settings.pool.borrow_timeout,
+        },
+        clients: AtomicUsize::new(0),
+    })
+}
+
+fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
+    if settings.tls_client.mode == ClientTlsMode::Off {
+        return Ok(None);
+    }
+    let tls = match &settings.tls_client.pair {
+        Some(pair) => ClientSideTls::from_files(&pair.certificate, &pair.key),
+        None => ClientSideTls::self_signed(),
+    };
+    tls.map(Some).map_err(Failure::other)
+}
+
+fn dialer(settings: &Settings) -> Result<Dialer, Failure> {
+    let Some(target) = settings.targets.first() else { return Err(Failure::other("no target")) };
+    let tls = match settings.tls_target.mode {
+        TargetTlsMode::Off => None,
+        mode => {
+            Some(TargetTls::new(mode, settings.tls_target.ca.as_deref()).map_err(Failure::other)?)
+        }
+    };
+    let mut dialer = Dialer::new(target.address.clone(), tls);
+    dialer.init_query.clone_from(&settings.pool.init_query);
+    Ok(dialer)
+}
+
+async fn listen(settings: &Settings) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    for endpoint in &settings.endpoints {
+        let listener = Listener::bind(&endpoint.listen).await.map_err(|error| {
+            Failure::other(format!("cannot listen on {}: {error}", endpoint.listen))
+        })?;
+        tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+async fn admin(settings: &Settings) -> Result<Option<tokio::net::TcpListener>, Failure> {
+    let Some(Address::Tcp { host, port }) = &settings.admin.http else { return Ok(None) };
+    let bound = tokio::net::TcpListener::bind((host.as_str(), *port)).await;
+    bound.map(Some).map_err(|error| {
+        Failure::other(format!("cannot listen on {host}:{port} (admin.http): {error}"))
+    })
+}
+
+fn http_state(shared: &Arc<Shared>) -> HttpState {
+    let metrics = Arc::clone(&shared.metrics);
+    let shared = Arc::clone(shared);
+    HttpState {
+        metrics,
+        ready: Arc::new(move || match shared.lifecycle.phase() {
+            Phase::Starting => Err("starting".into()),
+            Phase::Draining | Phase::Stopped => Err("draining".into()),
+            Phase::Running => match shared.cluster.trouble() {
+                None => Ok(()),
+                Some(trouble) => Err(format!("no target: {trouble}").into()),
+            },
+        }),
+    }
+}

@@ -1,0 +1,118 @@
+//! The end: a first signal drains, a second stops.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::Settings;
+use crate::frontend::Shared;
+use crate::lifecycle::Phase;
+use crate::registry::Doom;
+use crate::secrets;
+
+/// How often the drain looks whether everybody has left.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// For COM_QUITs to the servers at the very end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>) {
+    let mut signals = Signals::new();
+    signals.first(settings, shared).await;
+    drain(settings.admin.drain_timeout, shared, &mut signals).await;
+    shared.lifecycle.set(Phase::Stopped);
+    if let Some(pool) = shared.cluster.pool() {
+        pool.close();
+    }
+    if tokio::time::timeout(FAREWELL, shared.lifecycle.wait_all()).await.is_err() {
+        tracing::warn!(left = ?shared.lifecycle.running(), "stopping with work under way");
+    }
+    tracing::info!("stopped");
+}
+
+/// No new clients; idle ones leave at once, transactions finish.
+async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
+    let until = Instant::now() + limit;
+    tracing::info!(clients = shared.registry.len(), ?limit, "draining");
+    shared.lifecycle.set(Phase::Draining);
+    shared.registry.doom_all(Doom::Draining);
+    let left = async {
+        while !shared.registry.is_empty() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+            // Some were on their way in when the first bell rang.
+            shared.registry.doom_all(Doom::Draining);
+        }
+    };
+    tokio::select! {
+        () = left => {}
+        () = signals.stop() => tracing::info!("a second signal: stopping now"),
+    }
+    let clients = shared.registry.len();
+    if clients > 0 {
+        tracing::warn!(clients, "clients are cut off");
+    }
+}
+
+struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        let listen = |kind| {
+            signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot hear a signal")).ok()
+        };
+        Self {
+            terminate: listen(SignalKind::terminate()),
+            interrupt: listen(SignalKind::interrupt()),
+            hangup: listen(SignalKind::hangup()),
+        }
+    }
+
+    /// SIGHUP reads the secrets again and goes on.
+    async fn first(&mut self, settings: &Settings, shared: &Shared) {
+        loop {
+            let Self { terminate, interrupt, hangup } = self;
+            tokio::select! {
+                () = heard(terminate) => return,
+                () = heard(interrupt) => return,
+                () = heard(hangup) => reload(settings, shared),
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        let Self { terminate, interrupt, .. } = self;
+        tokio::select! {
+            () = heard(terminate) => {}
+            () = heard(interrupt) => {}
+        }
+    }
+}
+
+async fn heard(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => pending().await,
+    }
+}
+
+/// A bad new version is refused whole and the old one kept.
+fn reload(settings: &Settings, shared: &Shared) {
+    match secrets::load(&settings.secrets) {
+        Ok(secrets) => {
+            for warning in &secrets.warnings {
+                tracing::warn!("{warning}");
+            }
+            let generation = shared.vault.replace(secrets);
+            tracing::info!(generation, "the secrets were read again");
+        }
+        Err(error) => tracing::error!(%error, "the secrets were not read again, the old ones stay"),
+    }
+}

@@ -1,0 +1,50 @@
+//! Once a second: who has been idle too long, which statement runs too long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config;
+use crate::frontend::Shared;
+use crate::registry::{Entry, Limits};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+pub fn limits(client: &config::Client) -> Limits {
+    Limits {
+        idle: client.idle_timeout,
+        idle_in_transaction: client.idle_in_transaction_timeout,
+        transaction: client.max_transaction,
+        query: client.max_query,
+    }
+}
+
+/// Runs until the process stops.
+pub async fn sweep(shared: Arc<Shared>, limits: Limits) {
+    let stopping = shared.lifecycle.stopping();
+    let mut ticks = tokio::time::interval(EVERY);
+    while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        for entry in shared.registry.sweep(&limits).queries {
+            let lifecycle = shared.lifecycle.clone();
+            lifecycle.spawn("kill", kill(Arc::clone(&shared), entry));
+        }
+    }
+}
+
+/// Its session hears of it from the server's own error, in other words.
+async fn kill(shared: Arc<Shared>, entry: Arc<Entry>) {
+    let (Some(pool), Some(aim)) = (shared.cluster.pool(), entry.aim()) else { return };
+    let Some(account) = shared.vault.current().account(entry.user()).cloned() else { return };
+    let identity = frontend_identity(&account.target.username);
+    entry.mark_over_time();
+    if let Err(error) = pool.kill(&identity, &account, aim.connection, true).await {
+        tracing::warn!(session = entry.id, %error, "could not end a statement that runs too long");
+    }
+}
+
+fn frontend_identity(username: &str) -> crate::backend::Identity {
+    crate::backend::Identity {
+        username: username.into(),
+        generation: 0,
+        meaning: crate::wire::Capabilities::empty(),
+    }
+}

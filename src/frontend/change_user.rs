@@ -1,0 +1,74 @@
+//! COM_CHANGE_USER: a new login on the same wire, answered without a server.
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+
+use super::End;
+use super::greet::{fallback, identity, ledger_login};
+use super::inbound::Incoming;
+use super::refuse::Word;
+use super::serve::Session;
+use crate::auth::{Nonce, Verdict, Verifier};
+use crate::metrics::LoginOutcome;
+use crate::wire::{AuthMore, AuthSwitch, ChangeUser, HEADER_LEN};
+
+/// As large as a login may be.
+const LIMIT: usize = 128 * 1024;
+
+/// Names no plugin: the verifier then asks for its own, with a challenge of its own. The nonce
+/// of the greeting is not used twice.
+const NO_PLUGIN: &[u8] = b"?";
+
+impl Session {
+    /// A refused client is told so and closed, as the server does it.
+    pub(super) async fn change_user(&mut self, incoming: Incoming) -> Result<(), End> {
+        let payload = self.inbound.front(incoming).get(HEADER_LEN..).unwrap_or_default().to_vec();
+        self.inbound.consume(incoming.here);
+        if !incoming.whole {
+            return self.refuse_and_end(&Word::packet_too_large(), 1, End::Malformed).await;
+        }
+        let Ok(request) = ChangeUser::parse(&payload, self.capabilities) else {
+            return self.refuse_and_end(&Word::bad_handshake(), 1, End::Malformed).await;
+        };
+        let account = self.shared.vault.current().account(&request.user).cloned();
+        let mut verifier = Verifier::new(Nonce::random(), account.clone(), fallback(&self.shared));
+        let mut seq = 1;
+        let mut verdict = verifier.answer(NO_PLUGIN, &request.auth_response);
+        if let Verdict::Switch { plugin, nonce } = verdict {
+            let switch =
+                AuthSwitch { plugin: plugin.name().to_owned(), nonce: nonce.as_bytes().to_vec() };
+            let mut out = BytesMut::with_capacity(64);
+            switch.put(&mut out, seq);
+            self.stream.write_all(&out).await.map_err(|_| End::HungUp)?;
+            let answer = self.inbound.packet(&mut self.stream, LIMIT).await;
+            let (answered, payload) = answer.map_err(|_| End::HungUp)?;
+            seq = answered.wrapping_add(1);
+            verdict = verifier.answer_switch(&payload);
+        }
+        let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) else {
+            self.shared.metrics.client.logins.of(LoginOutcome::Denied).inc();
+            let word = Word::bad_login(&request.user, "%", !request.auth_response.is_empty());
+            return self.refuse_and_end(&word, seq, End::LoginRefused).await;
+        };
+        self.release_reset().await;
+        self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
+        self.identity = identity(&self.shared, &account, self.capabilities);
+        self.account = account;
+        let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());
+        let login = ledger_login(&self.shared, schema, request.collation, self.capabilities);
+        self.ledger.log_in(login);
+        let mut out = BytesMut::with_capacity(32);
+        if fast_auth_ok {
+            seq = AuthMore { data: &[3] }.put(&mut out, seq);
+        }
+        self.put_plain_ok(&mut out, seq);
+        self.stream.write_all(&out).await.map_err(|_| End::HungUp)
+    }
+
+    async fn refuse_and_end(&mut self, word: &Word, seq: u8, end: End) -> Result<(), End> {
+        let mut out = BytesMut::with_capacity(128);
+        word.put(&mut out, seq);
+        let _ = self.stream.write_all(&out).await;
+        Err(end)
+    }
+}

@@ -1,0 +1,54 @@
+//! Why a session ended: the label of a metric.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum End {
+    /// COM_QUIT.
+    Quit,
+    /// The client went away without a word.
+    HungUp,
+    /// What it sent was no MySQL.
+    Malformed,
+    LoginRefused,
+    LoginTimeout,
+    TooMany,
+    TlsRequired,
+    /// The server was lost in the middle of a reply.
+    ServerLost,
+    Killed,
+    Idle,
+    IdleInTransaction,
+    TransactionTooLong,
+    Draining,
+}
+
+impl End {
+    pub const NAMES: [&'static str; 13] = [
+        "quit",
+        "hung_up",
+        "malformed",
+        "login_refused",
+        "login_timeout",
+        "too_many",
+        "tls_required",
+        "server_lost",
+        "killed",
+        "idle",
+        "idle_in_transaction",
+        "transaction_too_long",
+        "draining",
+    ];
+}
+
+impl From<crate::registry::Doom> for End {
+    fn from(doom: crate::registry::Doom) -> Self {
+        use crate::registry::Doom;
+        match doom {
+            Doom::Killed => Self::Killed,
+            Doom::Idle => Self::Idle,
+            Doom::IdleInTransaction => Self::IdleInTransaction,
+            Doom::TransactionTooLong => Self::TransactionTooLong,
+            Doom::Draining => Self::Draining,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The connection phase: greeting, TLS, login.
+//!
+//! No server is touched before the client has shown who it is, so a stranger costs the database
+//! nothing.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use mysql_common::collations::{Collation, CollationId};
+use tokio::io::AsyncWriteExt;
+
+use super::refuse::Word;
+use super::serve::Session;
+use super::{End, Shared};
+use crate::auth::{Nonce, Plugin, Verdict, Verifier};
+use crate::backend::Identity;
+use crate::metrics::LoginOutcome;
+use crate::net::{self, Stream};
+use crate::registry::{Activity, Presence};
+use crate::secrets::Account;
+use crate::session::{self, Charset, Ledger};
+use crate::wire::{
+    AuthMore, AuthSwitch, Capabilities, Greeting, Login, MEANING, OFFERED, OkReply, SslRequest,
+    Status, put_ok,
+};
+
+/// Connection attributes alone may be 64 KB.
+const LOGIN_PACKET: usize = 128 * 1024;
+
+/// What is said while no target has been reached yet.
+const UNKNOWN_VERSION: &str = "8.4.0";
+
+/// One client on its way in.
+struct Guest {
+    stream: Stream,
+    shared: Arc<Shared>,
+    presence: Presence,
+    /// Of the last packet read.
+    seq: u8,
+}
+
+impl Session {
+    pub(super) async fn greet(
+        stream: Stream,
+        peer: String,
+        shared: Arc<Shared>,
+    ) -> Result<Self, End> {
+        let presence = shared.registry.enter(peer);
+        let limit = shared.limits.login_timeout;
+        let guest = Guest { stream, shared, presence, seq: 0 };
+        match limit {
+            // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
+            Some(limit) => {
+                let login = tokio::time::timeout(limit, guest.log_in()).await;
+                login.unwrap_or(Err(End::LoginTimeout))
+            }
+            None => guest.log_in().await,
+        }
+    }
+}
+
+impl Guest {
+    async fn log_in(mut self) -> Result<Session, End> {
+        let nonce = Nonce::random();
+        self.greet(&nonce).await?;
+        let payload = self.read().await?;
+        let (mut guest, payload) = match SslRequest::parse(&payload) {
+            Some(_) => self.secure().await?,
+            None => (self, payload),
+        };
+        if guest.shared.tls_required && !guest.stream.is_secure() {
+            return Err(guest.refuse(&Word::tls_required(), End::TlsRequired).await);
+        }
+        let Ok(login) = Login::parse(&payload) else {
+            return Err(guest.refuse(&Word::bad_handshake(), End::Malformed).await);
+        };
+        let account = guest.authenticate(&login, nonce).await?;
+        Ok(guest.settle(&login, account))
+    }
+
+    async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {
+        let facts = self.shared.cluster.facts();
+        let mut capabilities = OFFERED;
+        if self.shared.tls.is_some() && !self.stream.is_secure() {
+            capabilities |= Capabilities::CLIENT_SSL;
+        }
+        let greeting = Greeting {
+            version: facts
+                .map_or_else(|| UNKNOWN_VERSION.to_owned(), |facts| facts.version.clone()),
+            connection_id: self.presence.id,
+            nonce: *nonce.as_bytes(),
+            capabilities,
+            collation: 45,
+            status: fresh_status(&self.shared),
+            plugin: fallback(&self.shared).name().to_owned(),
+        };
+        let mut out = BytesMut::with_capacity(128);
+        greeting.put(&mut out, 0);
+        self.write(&out).await
+    }
+
+    async fn secure(mut self) -> Result<(Self, BytesMut), End> {
+        let Some(tls) = self.shared.tls.clone() else {
+            return Err(self.refuse(&Word::bad_handshake(), End::Malformed).await);
+        };
+        let stream = tls.accept(self.stream).await.map_err(|error| {
+            tracing::debug!(peer = %self.presence.peer, %error, "TLS handshake failed");
+            End::Malformed
+        })?;
+        let mut guest = Self { stream, ..self };
+        let payload = guest.read().await?;
+        Ok((guest, payload))
+    }
+
+    async fn authenticate(&mut self, login: &Login, nonce: Nonce) -> Result<Arc<Account>, End> {
+        let account = self.shared.vault.current().account(&login.user).cloned();
+        let mut verifier = Verifier::new(nonce, account.clone(), fallback(&self.shared));
+        let mut verdict = verifier.answer(login.plugin.as_bytes(), &login.auth_response);
+        if let Verdict::Switch { plugin, nonce } = verdict {
+            let switch =
+                AuthSwitch { plugin: plugin.name().to_owned(), nonce: nonce.as_bytes().to_vec() };
+            let mut out = BytesMut::with_capacity(64);
+            switch.put(&mut out, self.seq.wrapping_add(1));
+            self.write(&out).await?;
+            let answer = self.read().await?;
+            verdict = verifier.answer_switch(&answer);
+        }
+        if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
+            self.accept(fast_auth_ok, login).await?;
+            Ok(account)
+        } else {
+            self.shared.metrics.client.logins.of(LoginOutcome::Denied).inc();
+            let with_password = !login.auth_response.is_empty();
+            let host = host(&self.presence.peer);
+            let word = Word::bad_login(&login.user, host, with_password);
+            Err(self.refuse(&word, End::LoginRefused).await)
+        }
+    }
+
+    async fn accept(&mut self, fast_auth_ok: bool, login: &Login) -> Result<(), End> {
+        self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
+        let mut out = BytesMut::with_capacity(32);
+        let mut seq = self.seq.wrapping_add(1);
+        if fast_auth_ok {
+            seq = AuthMore { data: &[3] }.put(&mut out, seq);
+        }
+        let reply = OkReply { status: fresh_status(&self.shared), ..OkReply::default() };
+        put_ok(&mut out, seq, &reply, login.capabilities & OFFERED);
+        self.write(&out).await
+    }
+
+    fn settle(self, login: &Login, account: Arc<Account>) -> Session {
+        self.presence.set_user(&account.username);
+        self.presence.set_activity(Activity::Idle);
+        let capabilities = login.capabilities & OFFERED;
+        let identity = identity(&self.shared, &account, capabilities);
+        let ledger = Ledger::new(ledger_login(
+            &self.shared,
+            login.schema.as_deref(),
+            u16::from(login.collation),
+            capabilities,
+        ));
+        Session::new(
+            self.stream,
+            self.shared,
+            self.presence,
+            account,
+            identity,
+            capabilities,
+            ledger,
+        )
+    }
+
+    async fn read(&mut self) -> Result<BytesMut, End> {
+        match net::read_packet(&mut self.stream, LOGIN_PACKET).await {
+            Ok((seq, payload)) => {
+                self.seq = seq;
+                Ok(payload)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Err(self.refuse(&Word::packet_too_large(), End::Malformed).await)
+            }
+            Err(_) => Err(End::HungUp),
+        }
+    }
+
+    async fn refuse(&mut self, word: &Word, end: End) -> End {
+        self.say(word).await;
+        end
+    }
+
+    async fn say(&mut self, word: &Word) {
+        let mut out = BytesMut::with_capacity(128);
+        word.put(&mut out, self.seq.wrapping_add(1));
+        if self.write(&out).await.is_ok() {
+            let _ = self.stream.shutdown().await;
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        self.stream.write_all(bytes).await.map_err(|_| End::HungUp)
+    }
+}
+
+/// What clients that speak neither plugin are asked for: MariaDB's have the one, MySQL's the other.
+pub(super) fn fallback(shared: &Shared) -> Plugin {
+    if shared.cluster.facts().is_some_and(|facts| facts.mariadb) {
+        Plugin::NativePassword
+    } else {
+        Plugin::CachingSha2Password
+    }
+}
+
+pub(super) fn identity(
+    shared: &Shared,
+    account: &Arc<Account>,
+    capabilities: Capabilities,
+) -> Identity {
+    Identity {
+        username: account.target.username.as_str().into(),
+        generation: shared.vault.current().number,
+        meaning: capabilities & MEANING,
+    }
+}
+
+pub(super) fn ledger_login(
+    shared: &Shared,
+    schema: Option<&str>,
+    collation: u16,
+    capabilities: Capabilities,
+) -> session::Login {
+    let mariadb = shared.cluster.facts().is_some_and(|facts| facts.mariadb);
+    session::Login {
+        schema: schema.map(str::to_owned),
+        charset: charset(collation, mariadb),
+        capabilities,
+        status: fresh_status(shared),
+        mariadb,
+    }
+}
+
+fn fresh_status(shared: &Shared) -> Status {
+    let known = shared.cluster.facts().map(|facts| facts.status);
+    known.unwrap_or(Status::SERVER_STATUS_AUTOCOMMIT)
+        & (Status::SERVER_STATUS_AUTOCOMMIT | Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES)
+}
+
+/// MariaDB does not know MySQL's 0900 collations and falls back to its default at the login, as
+/// the servers do with any id they do not know.
+fn charset(collation: u16, mariadb: bool) -> Charset {
+    let known = Collation::resolve(CollationId::from(collation));
+    let (name, collation) = (known.charset(), known.collation());
+    let unknown = name.is_empty() || known.id() == CollationId::UNKNOWN_COLLATION_ID;
+    if unknown || (mariadb && collation.contains("_0900_")) {
+        return Charset::canonical();
+    }
+    Charset { name: name.to_owned(), collation: collation.to_owned() }
+}
+
+fn host(peer: &str) -> &str {
+    peer.rsplit_once(':').map_or("localhost", |(host, _)| host)
+}

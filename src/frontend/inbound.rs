@@ -1,0 +1,167 @@
+//! What a client has sent and nobody has dealt with yet.
+//!
+//! Owns the session's read buffer: none while the session sleeps, and never more of a request
+//! than must be seen at once; the rest streams by.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncReadExt;
+
+use crate::net::{Shelf, Stream};
+use crate::wire::{Command, HEADER_LEN, Header, MAX_PAYLOAD};
+
+#[derive(Default)]
+pub struct Inbound {
+    bytes: BytesMut,
+}
+
+/// The request that stands at the front of the buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming {
+    /// Its header said so.
+    pub header: Header,
+    /// The command byte; `None` for an empty packet.
+    pub command: Option<u8>,
+    /// Bytes of it in the buffer, header included.
+    pub here: usize,
+    /// All of the logical packet is in the buffer.
+    pub whole: bool,
+}
+
+/// A statement up to this long is read as one piece before anything is decided.
+const HEAD: usize = 64 * 1024;
+
+/// An execute's parameter types stand behind its null bitmap: with 65,535 parameters they end
+/// at 139,275 bytes.
+const EXECUTE_HEAD: usize = 160 * 1024;
+
+/// A text to be prepared is kept, so it must be whole.
+const PREPARE_HEAD: usize = HEADER_LEN + MAX_PAYLOAD;
+
+impl Inbound {
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Gives the buffer back before a sleep.
+    pub fn rest(&mut self, shelf: &Shelf) {
+        if self.bytes.is_empty() && self.bytes.capacity() > 0 {
+            shelf.give(std::mem::take(&mut self.bytes));
+        }
+    }
+
+    /// Reads until the head of the next request is here. `None`: the client hung up between two
+    /// requests. Cancel-safe: what was read stays in the buffer.
+    pub async fn next(
+        &mut self,
+        stream: &mut Stream,
+        shelf: &Shelf,
+    ) -> io::Result<Option<Incoming>> {
+        loop {
+            if let Some(incoming) = self.peek() {
+                return Ok(Some(incoming));
+            }
+            if self.bytes.capacity() == 0 {
+                self.bytes = shelf.take();
+            }
+            self.bytes.reserve(self.missing());
+            if stream.read_buf(&mut self.bytes).await? == 0 {
+                return if self.bytes.is_empty() { Ok(None) } else { Err(truncated()) };
+            }
+        }
+    }
+
+    /// The bytes of the request that are here, header included.
+    pub fn front(&mut self, incoming: Incoming) -> &mut [u8] {
+        let here = incoming.here.min(self.bytes.len());
+        self.bytes.get_mut(..here).unwrap_or_default()
+    }
+
+    pub fn consume(&mut self, count: usize) {
+        self.bytes.advance(count.min(self.bytes.len()));
+    }
+
+    /// Up to `most` further bytes, from the buffer or the client. The caller consumes them.
+    pub async fn more(&mut self, stream: &mut Stream, most: usize) -> io::Result<&[u8]> {
+        if self.bytes.is_empty() {
+            self.bytes.reserve(16 * 1024);
+            if stream.read_buf(&mut self.bytes).await? == 0 {
+                return Err(truncated());
+            }
+        }
+        let here = self.bytes.len().min(most);
+        Ok(self.bytes.get(..here).unwrap_or_default())
+    }
+
+    /// A whole packet's payload, for the packets of an authentication.
+    pub async fn packet(
+        &mut self,
+        stream: &mut Stream,
+        limit: usize,
+    ) -> io::Result<(u8, BytesMut)> {
+        let header = loop {
+            match Header::peek(&self.bytes) {
+                Some(header) if header.len > limit => return Err(too_large()),
+                Some(header) if self.bytes.len() >= HEADER_LEN + header.len => break header,
+                _ => self.read_more(stream).await?,
+            }
+        };
+        self.bytes.advance(HEADER_LEN);
+        Ok((header.seq, self.bytes.split_to(header.len)))
+    }
+
+    /// The next header, consumed.
+    pub async fn header(&mut self, stream: &mut Stream) -> io::Result<Header> {
+        loop {
+            if let Some(header) = Header::peek(&self.bytes) {
+                self.bytes.advance(HEADER_LEN);
+                return Ok(header);
+            }
+            self.read_more(stream).await?;
+        }
+    }
+
+    async fn read_more(&mut self, stream: &mut Stream) -> io::Result<()> {
+        self.bytes.reserve(4096);
+        if stream.read_buf(&mut self.bytes).await? == 0 { Err(truncated()) } else { Ok(()) }
+    }
+
+    fn peek(&self) -> Option<Incoming> {
+        let header = Header::peek(&self.bytes)?;
+        let end = HEADER_LEN + header.len;
+        let command = self.bytes.get(HEADER_LEN).copied().filter(|_| header.len > 0);
+        if header.len > 0 && command.is_none() {
+            return None;
+        }
+        let here = self.bytes.len().min(end);
+        if here < end.min(head(command)) {
+            return None;
+        }
+        Some(Incoming { header, command, here, whole: here == end && header.len < MAX_PAYLOAD })
+    }
+
+    fn missing(&self) -> usize {
+        let Some(header) = Header::peek(&self.bytes) else { return HEADER_LEN + 1 };
+        let end = HEADER_LEN + header.len;
+        let head = head(self.bytes.get(HEADER_LEN).copied());
+        // Memory is taken as bytes come, not as the header promises.
+        end.min(head).saturating_sub(self.bytes.len()).clamp(1, HEAD)
+    }
+}
+
+fn head(command: Option<u8>) -> usize {
+    match command.and_then(Command::from_byte) {
+        Some(Command::StmtPrepare) => PREPARE_HEAD,
+        Some(Command::StmtExecute) => EXECUTE_HEAD,
+        _ => HEAD,
+    }
+}
+
+fn truncated() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the client hung up in the middle of a packet")
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the packet is too large for this phase")
+}

@@ -1,0 +1,85 @@
+//! The listener: accepts, counts, refuses one too many, and leaves the rest to the session.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+
+use super::refuse::Word;
+use super::serve::Session;
+use super::{End, Shared};
+use crate::net::{Listener, Stream};
+
+/// After an accept that failed (no descriptors left, say) there is no hurry.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs until draining begins.
+pub async fn listen(listener: Listener, shared: Arc<Shared>) {
+    let draining = shared.lifecycle.draining();
+    loop {
+        let accepted = tokio::select! {
+            () = draining.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let shared = Arc::clone(&shared);
+                let lifecycle = shared.lifecycle.clone();
+                lifecycle.spawn("session", come_in(stream, peer, shared));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a client");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn come_in(stream: Stream, peer: String, shared: Arc<Shared>) {
+    let guest = Guest::count(&shared);
+    if guest.number > shared.limits.max_connections {
+        refuse(stream, &Word::too_many_clients()).await;
+        shared.metrics.client.closes.at(End::TooMany as usize).inc();
+        return;
+    }
+    // The login is rare and its future large: kept apart, so that a sleeping session is small.
+    let greeted = Box::pin(Session::greet(stream, peer, Arc::clone(&shared))).await;
+    let end = match greeted {
+        Ok(session) => session.serve().await,
+        Err(end) => end,
+    };
+    shared.metrics.client.closes.at(end as usize).inc();
+}
+
+async fn refuse(mut stream: Stream, word: &Word) {
+    let mut out = BytesMut::with_capacity(64);
+    word.put(&mut out, 0);
+    let say = async {
+        stream.write_all(&out).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), say).await;
+}
+
+/// One client, counted as long as it is here.
+struct Guest<'a> {
+    shared: &'a Shared,
+    number: usize,
+}
+
+impl<'a> Guest<'a> {
+    fn count(shared: &'a Shared) -> Self {
+        shared.metrics.client.connections_total.inc();
+        shared.metrics.client.connections.inc();
+        Self { shared, number: shared.clients.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        self.shared.clients.fetch_sub(1, Ordering::Relaxed);
+        self.shared.metrics.client.connections.dec();
+    }
+}

@@ -1,0 +1,164 @@
+//! Prepared statements on the way to a server: the id that is real there, prepared there first if
+//! it is not yet, and the parameter types that this connection has not heard.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+
+use super::exchange::Trouble;
+use super::inbound::Incoming;
+use super::refuse::Word;
+use super::relay::Reply;
+use super::restore::Prefix;
+use super::serve::Session;
+use crate::backend::BackendError;
+use crate::metrics::PrepareWay;
+use crate::pool::Borrowed;
+use crate::session::{Prepared, Refusal, Statement};
+use crate::wire::{
+    Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, put_command,
+    set_statement_id, with_types,
+};
+
+/// The front of the request, rebuilt; it takes the place of the bytes in the buffer.
+pub(super) struct Rewritten(pub BytesMut);
+
+impl Session {
+    /// Puts the server's statement id into the request.
+    pub(super) async fn point_at_statement(
+        &mut self,
+        borrowed: &mut Borrowed,
+        id: u32,
+        incoming: Incoming,
+        prefix: &mut Prefix,
+    ) -> Result<Option<Rewritten>, Trouble> {
+        let Some(prepared) = self.ledger.statements.get(id).cloned() else {
+            return Err(Trouble::Word(Word::refusal(Refusal::UnknownStatement { id })));
+        };
+        let cursor = wants_cursor(&prepared, self.inbound.front(incoming));
+        let known = borrowed.statements.get(&prepared.statement, cursor).map(|known| known.id);
+        let server_id = match known {
+            Some(server_id) => server_id,
+            None => self.prepare_here(borrowed, &prepared, cursor, prefix).await?,
+        };
+        let payload = self.inbound.front(incoming).get_mut(HEADER_LEN..).unwrap_or_default();
+        set_statement_id(payload, server_id);
+        if incoming.command == Some(Command::StmtExecute as u8) {
+            return self.bind_types(borrowed, (id, cursor), &prepared, incoming);
+        }
+        Ok(None)
+    }
+
+    /// Under the state the text was prepared in, which decides what it means.
+    async fn prepare_here(
+        &mut self,
+        borrowed: &mut Borrowed,
+        prepared: &Prepared,
+        cursor: bool,
+        prefix: &mut Prefix,
+    ) -> Result<u32, Trouble> {
+        self.flush(borrowed, prefix).await?;
+        let statement = &prepared.statement;
+        let now = Arc::clone(self.ledger.state());
+        let elsewhere = !statement.state.reads_like(&now);
+        if elsewhere {
+            borrowed.state = Arc::clone(&now);
+            self.approach(borrowed, &statement.state, prefix).await?;
+            self.flush(borrowed, prefix).await?;
+            borrowed.state = Arc::clone(&statement.state);
+        }
+        borrowed.busy = true;
+        let ok = borrowed.command(Command::StmtPrepare, &statement.text, Expect::Prepare).await;
+        borrowed.busy = false;
+        let ok = match ok {
+            Ok(completion) => completion.prepared.ok_or(Trouble::Server)?,
+            Err(BackendError::Refused(error)) => {
+                return Err(Trouble::Doubtful(Word::from_server(&error)));
+            }
+            Err(_) => return Err(Trouble::Server),
+        };
+        self.shared.metrics.session.prepares.of(PrepareWay::Again).inc();
+        if elsewhere {
+            self.approach(borrowed, &now, prefix).await?;
+        }
+        if let Some(closed) = borrowed.statements.insert(statement, cursor, ok.statement_id) {
+            put_command(&mut prefix.bytes, Command::StmtClose, &closed.to_le_bytes());
+        }
+        Ok(ok.statement_id)
+    }
+
+    /// An execute may rely on types that were bound on another connection.
+    fn bind_types(
+        &mut self,
+        borrowed: &mut Borrowed,
+        (id, cursor): (u32, bool),
+        prepared: &Prepared,
+        incoming: Incoming,
+    ) -> Result<Option<Rewritten>, Trouble> {
+        let malformed = || Trouble::Word(Word::refusal(Refusal::MalformedPacket));
+        let payload = self.inbound.front(incoming).get(HEADER_LEN..).unwrap_or_default();
+        let execute = Execute::parse(payload, prepared.params).map_err(|_| malformed())?;
+        let Some(there) = borrowed.statements.get(&prepared.statement, cursor) else {
+            return Err(Trouble::Server);
+        };
+        if execute.new_params_bound {
+            let types = payload.get(execute.types).unwrap_or_default();
+            if prepared.types.as_deref() != Some(types) {
+                let types: Arc<[u8]> = types.into();
+                if let Some(mine) = self.ledger.statements.get_mut(id) {
+                    mine.types = Some(Arc::clone(&types));
+                }
+                there.types = Some(types);
+            } else if there.types != prepared.types {
+                there.types.clone_from(&prepared.types);
+            }
+            return Ok(None);
+        }
+        let Some(types) = prepared.types.as_ref().filter(|_| there.types != prepared.types) else {
+            return Ok(None);
+        };
+        there.types = Some(Arc::clone(types));
+        let mut rebuilt = BytesMut::with_capacity(payload.len() + types.len() + HEADER_LEN);
+        // A packet that grows past the 16 MiB rule would have to be cut anew to its very end.
+        let len = incoming.header.len + types.len();
+        if len >= MAX_PAYLOAD {
+            return Err(Trouble::Word(Word::types_too_late()));
+        }
+        rebuilt.extend_from_slice(&Header { len, seq: 0 }.bytes());
+        with_types(payload, prepared.params, types, &mut rebuilt).map_err(|_| malformed())?;
+        Ok(Some(Rewritten(rebuilt)))
+    }
+
+    /// A prepare by the client leaves a statement on this connection that others may use.
+    pub(super) fn note_server_statement(
+        &mut self,
+        borrowed: &mut Borrowed,
+        completion: &Completion,
+        reply: &mut Reply,
+    ) {
+        let (Some(ok), Some(text)) = (&completion.prepared, self.ledger.text_under_way()) else {
+            return;
+        };
+        self.shared.metrics.session.prepares.of(PrepareWay::Client).inc();
+        let reading = self.ledger.reading_under_way();
+        let statement = Statement::new(text, Arc::clone(self.ledger.state()), reading);
+        if let Some(closed) =
+            borrowed.statements.insert(&Arc::new(statement), false, ok.statement_id)
+        {
+            reply.close_later.put_u32_le(closed);
+        }
+    }
+}
+
+/// Which of the two server-side statements the request is for. Long data comes before the execute
+/// tells, so it decides.
+fn wants_cursor(prepared: &Prepared, front: &[u8]) -> bool {
+    if prepared.long_data {
+        return false;
+    }
+    let command = front.get(HEADER_LEN).copied();
+    if command == Some(Command::StmtExecute as u8) {
+        return front.get(HEADER_LEN + 5).is_some_and(|flags| *flags != 0);
+    }
+    prepared.cursor
+}

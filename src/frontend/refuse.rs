@@ -1,0 +1,225 @@
+//! Every word a client reads that no server said.
+//!
+//! Codes and states are MySQL's own, so that drivers file them right; only "no connection within
+//! `borrow_timeout`" has none there.
+
+use bytes::BytesMut;
+
+use crate::backend::BackendError;
+use crate::pool::BorrowError;
+use crate::registry::Doom;
+use crate::session::Refusal;
+use crate::wire::{ErrPacket, put_err};
+
+/// An ERR packet to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub code: u16,
+    pub state: [u8; 5],
+    pub message: String,
+}
+
+/// How much of a statement may have happened when its connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    NotStarted,
+    MayHaveRun,
+    Transaction,
+}
+
+impl Word {
+    fn new(code: u16, state: [u8; 5], message: impl Into<String>) -> Self {
+        Self { code, state, message: message.into() }
+    }
+
+    /// Writes the packet; returns the next sequence id.
+    pub fn put(&self, out: &mut BytesMut, seq: u8) -> u8 {
+        put_err(out, seq, self.code, &self.state, &self.message)
+    }
+
+    pub fn too_many_clients() -> Self {
+        Self::new(1040, *b"08004", "Too many connections")
+    }
+
+    /// The same whatever was wrong, as the server does it.
+    pub fn bad_login(user: &str, peer: &str, with_password: bool) -> Self {
+        let using = if with_password { "YES" } else { "NO" };
+        let message = format!("Access denied for user '{user}'@'{peer}' (using password: {using})");
+        Self::new(1045, *b"28000", message)
+    }
+
+    pub fn tls_required() -> Self {
+        Self::new(
+            3159,
+            *b"08004",
+            "Connections using insecure transport are prohibited while tls.client.mode=required.",
+        )
+    }
+
+    pub fn bad_handshake() -> Self {
+        Self::new(1043, *b"08S01", "Bad handshake")
+    }
+
+    pub fn out_of_order() -> Self {
+        Self::new(1156, *b"08S01", "Got packets out of order")
+    }
+
+    pub fn packet_too_large() -> Self {
+        Self::new(1153, *b"08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
+    }
+
+    pub fn borrow(error: &BorrowError) -> Self {
+        match error {
+            BorrowError::QueueFull { waiting } => Self::new(
+                1040,
+                *b"08004",
+                format!(
+                    "Too many connections: {waiting} statements wait for one (pool.max_waiting)"
+                ),
+            ),
+            BorrowError::Timeout { waited, in_use, bound, trouble } => {
+                let mut message = format!(
+                    "Timed-out waiting to acquire database connection: waited {:.1}s (pool.borrow_timeout), {in_use} of {bound} in use",
+                    waited.as_secs_f64()
+                );
+                if let Some(trouble) = trouble {
+                    message.push_str("; last error of the target: ");
+                    message.push_str(trouble);
+                }
+                Self::new(9501, *b"HY000", message)
+            }
+            BorrowError::Login(BackendError::Refused(error)) => Self::new(
+                error.code,
+                error.state,
+                format!("The target refused the login: {}", error.message),
+            ),
+            BorrowError::Login(error) => {
+                Self::new(9501, *b"HY000", format!("Cannot acquire database connection: {error}"))
+            }
+            BorrowError::Closed => Self::draining(),
+        }
+    }
+
+    pub fn lost(how: Lost) -> Self {
+        let known = match how {
+            Lost::NotStarted => "the statement was not started",
+            Lost::MayHaveRun => "the statement may have run",
+            Lost::Transaction => {
+                "the transaction is lost; a COMMIT that was under way may have run"
+            }
+        };
+        Self::new(1053, *b"08S01", format!("The connection to the server was lost: {known}"))
+    }
+
+    pub fn draining() -> Self {
+        Self::new(1053, *b"08S01", "Server shutdown in progress")
+    }
+
+    pub fn doomed(doom: Doom) -> Self {
+        match doom {
+            Doom::Killed => Self::new(1317, *b"70100", "Query execution was interrupted"),
+            Doom::Idle => Self::disconnected("client.idle_timeout"),
+            Doom::IdleInTransaction => Self::disconnected("client.idle_in_transaction_timeout"),
+            Doom::TransactionTooLong => Self::disconnected("client.max_transaction"),
+            Doom::Draining => Self::draining(),
+        }
+    }
+
+    fn disconnected(key: &str) -> Self {
+        let message =
+            format!("The client was disconnected by the server because of inactivity ({key}).");
+        Self::new(4031, *b"HY000", message)
+    }
+
+    pub fn over_time() -> Self {
+        let message = "Query execution was interrupted, maximum statement execution time exceeded (client.max_query)";
+        Self::new(3024, *b"HY000", message)
+    }
+
+    pub fn refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownCommand => Self::new(1047, *b"08S01", "Unknown command"),
+            Refusal::MalformedPacket => {
+                Self::new(1835, *b"HY000", "Malformed communication packet.")
+            }
+            Refusal::UnknownStatement { id } => Self::new(
+                1243,
+                *b"HY000",
+                format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute"),
+            ),
+            Refusal::TooManyStatements => Self::new(
+                1461,
+                *b"42000",
+                "Can't create more than max_prepared_stmt_count statements (current value: 16382)",
+            ),
+            Refusal::DiagnosticsGone => Self::new(
+                1235,
+                *b"42000",
+                "This version of Tidegate doesn't yet support 'FOUND_ROWS(), ROW_COUNT() or diagnostics \
+                 inside a larger statement after the transaction they ask about'; ask alone \
+                 (SELECT ROW_COUNT()), or in the same transaction",
+            ),
+        }
+    }
+
+    /// The server's own words, said in another place.
+    pub fn from_server(error: &ErrPacket) -> Self {
+        Self::new(error.code, error.state, error.message.clone())
+    }
+
+    pub fn types_too_late() -> Self {
+        Self::new(
+            1235,
+            *b"42000",
+            "This version of Tidegate doesn't yet support 'a packet of 16 MB that relies on parameter types sent earlier'",
+        )
+    }
+
+    pub fn unknown_thread(id: u64) -> Self {
+        Self::new(1094, *b"HY000", format!("Unknown thread id: {id}"))
+    }
+
+    pub fn not_owner(id: u64) -> Self {
+        Self::new(1095, *b"HY000", format!("You are not owner of thread {id}"))
+    }
+
+    pub fn kill_failed(error: &BackendError) -> Self {
+        Self::new(1105, *b"HY000", format!("KILL could not reach the server: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_timeout_says_why() {
+        let error = BorrowError::Timeout {
+            waited: Duration::from_millis(10_020),
+            in_use: 8,
+            bound: 8,
+            trouble: Some("Connection refused (os error 111)".into()),
+        };
+        let word = Word::borrow(&error);
+        assert_eq!(word.code, 9501);
+        assert_eq!(
+            word.message,
+            "Timed-out waiting to acquire database connection: waited 10.0s \
+             (pool.borrow_timeout), 8 of 8 in use; last error of the target: \
+             Connection refused (os error 111)"
+        );
+    }
+
+    #[test]
+    fn no_message_is_longer_than_the_protocol_likes() {
+        let words = [
+            Word::refusal(Refusal::DiagnosticsGone),
+            Word::tls_required(),
+            Word::over_time(),
+            Word::lost(Lost::Transaction),
+        ];
+        assert!(words.iter().all(|word| word.message.len() < 512 && word.message.is_ascii()));
+    }
+}

@@ -1,0 +1,280 @@
+//! A reply on its way to the client.
+//!
+//! Owns the reply's buffer and its cursors: received, scanned, sent. Half-duplex: while a reply
+//! passes nothing else is done for the session.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::refuse::Word;
+use super::restore::{Ahead, Prefix};
+use super::serve::Session;
+use crate::metrics::Direction;
+use crate::pool::Borrowed;
+use crate::session::{Forward, SessionState};
+use crate::wire::{
+    ClientFormat, Completion, ErrPacket, Expect, HEADER_LEN, Malformed, Outcome, Progress,
+    ReplyScanner, TrackFilter,
+};
+
+pub(super) struct Reply {
+    /// Received and not sent yet.
+    input: BytesMut,
+    /// What the client shall see in place of the scanned part, where the two differ.
+    edited: BytesMut,
+    /// Of `input`, how much is scanned and may be sent.
+    scanned: usize,
+    /// Of `input`, how much of the scanned part stands in `edited` already.
+    is_edited: bool,
+    complete: bool,
+    begun: bool,
+    first_seq: u8,
+    error_seq: Option<u8>,
+    completion: Completion,
+    /// What the connection holds, when that is not what the session wants.
+    pub actual_state: Option<Arc<SessionState>>,
+    /// Server-side statement ids that made room.
+    pub close_later: BytesMut,
+}
+
+pub(super) enum Broken {
+    Client,
+    Server { error: io::Error },
+}
+
+/// A read that fills the buffer doubles it up to here.
+const MOST_BUFFER: usize = 64 * 1024;
+
+impl Reply {
+    pub fn new(buffer: BytesMut, first_seq: u8) -> Self {
+        Self {
+            input: buffer,
+            edited: BytesMut::new(),
+            scanned: 0,
+            is_edited: false,
+            complete: false,
+            begun: false,
+            first_seq,
+            error_seq: Some(first_seq),
+            completion: Completion::default(),
+            actual_state: None,
+            close_later: BytesMut::new(),
+        }
+    }
+
+    pub fn take_completion(&mut self) -> Completion {
+        std::mem::take(&mut self.completion)
+    }
+
+    /// The client has been sent a part of it.
+    pub fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// The sequence id of an ERR in place of what is missing; `None` in the middle of a packet.
+    pub fn place_for_an_error(&self) -> Option<u8> {
+        self.error_seq
+    }
+
+    pub fn has_leftover(&self) -> bool {
+        self.input.len() > self.scanned
+    }
+
+    /// What is left to be sent.
+    pub fn last_bytes(&self) -> &[u8] {
+        if self.is_edited {
+            &self.edited
+        } else {
+            self.input.get(..self.scanned).unwrap_or_default()
+        }
+    }
+
+    pub fn into_buffer(self) -> BytesMut {
+        self.input
+    }
+
+    async fn read(&mut self, borrowed: &mut Borrowed, at_least: usize) -> Result<(), Broken> {
+        if self.input.len() == self.input.capacity() && self.input.capacity() < MOST_BUFFER {
+            self.input.reserve(self.input.capacity().max(4096));
+        }
+        self.input.reserve(at_least.saturating_sub(self.input.len()).max(1));
+        match borrowed.stream.read_buf(&mut self.input).await {
+            Ok(0) => Err(Broken::Server { error: io::ErrorKind::UnexpectedEof.into() }),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Broken::Server { error }),
+        }
+    }
+
+    fn scan(&mut self, scanner: &mut ReplyScanner) -> Result<Progress, Broken> {
+        let rest = self.input.get_mut(self.scanned..).unwrap_or_default();
+        let scan = scanner.scan(rest, &mut self.edited).map_err(nonsense)?;
+        self.scanned += scan.consumed;
+        self.is_edited = scan.edited;
+        Ok(scan.progress)
+    }
+
+    /// Everything scanned has been sent, or is not for the client.
+    fn drop_scanned(&mut self) {
+        self.input.advance(self.scanned.min(self.input.len()));
+        self.scanned = 0;
+        self.edited.clear();
+        self.is_edited = false;
+    }
+}
+
+impl Session {
+    /// Reads the replies of the prefix, then sends the client its own up to the last bytes, which
+    /// stay in `reply`.
+    pub(super) async fn relay(
+        &mut self,
+        borrowed: &mut Borrowed,
+        reply: &mut Reply,
+        prefix: &Prefix,
+        forward: &Forward,
+    ) -> Result<(), Broken> {
+        let mut refused = None;
+        for ahead in &prefix.replies {
+            if let Some(error) = self.swallow(borrowed, reply, *ahead).await? {
+                refused.get_or_insert(error);
+            }
+        }
+        let instead = self.word_instead(borrowed, reply, refused.as_ref()).await?;
+        let mut to = ClientFormat::of(self.capabilities);
+        to.first_seq = reply.first_seq;
+        to.statement_id = forward.new_statement;
+        if self.ledger.pins().contains(crate::session::Pin::SessionTrack) {
+            to.session_track = to.session_track.map(|_| TrackFilter::everything());
+        }
+        let mut scanner = ReplyScanner::new(forward.expect, borrowed.format, to)
+            .with_status(self.ledger.status());
+        loop {
+            let progress = reply.scan(&mut scanner)?;
+            if progress == Progress::Complete {
+                reply.completion = scanner.completion();
+                reply.complete = true;
+                break;
+            }
+            self.pass_on(reply, &scanner).await?;
+            if progress == Progress::NeedClientData {
+                self.relay_infile(borrowed, &mut scanner).await?;
+            } else {
+                reply.read(borrowed, scanner.needs()).await?;
+            }
+        }
+        if let Some(word) = instead {
+            reply.edited.clear();
+            reply.is_edited = true;
+            word.put(&mut reply.edited, reply.first_seq);
+        }
+        Ok(())
+    }
+
+    async fn pass_on(&mut self, reply: &mut Reply, scanner: &ReplyScanner) -> Result<(), Broken> {
+        let bytes = reply.last_bytes();
+        if !bytes.is_empty() {
+            let count = bytes.len() as u64;
+            self.stream.write_all(bytes).await.map_err(|_| Broken::Client)?;
+            self.shared.metrics.client.bytes.of(Direction::Out).inc_by(count);
+            reply.begun = true;
+            reply.error_seq = scanner.between_packets().then(|| scanner.next_seq());
+        }
+        reply.drop_scanned();
+        Ok(())
+    }
+
+    /// One reply that the client never asked for. `Some`: a schema could not be entered.
+    async fn swallow(
+        &mut self,
+        borrowed: &mut Borrowed,
+        reply: &mut Reply,
+        ahead: Ahead,
+    ) -> Result<Option<ErrPacket>, Broken> {
+        let format = ClientFormat::same_as(borrowed.format);
+        let mut scanner = ReplyScanner::new(Expect::Single, borrowed.format, format);
+        loop {
+            let progress = reply.scan(&mut scanner)?;
+            reply.drop_scanned();
+            match progress {
+                Progress::Complete => break,
+                Progress::More => reply.read(borrowed, scanner.needs()).await?,
+                Progress::NeedClientData => return Err(nonsense_text("LOCAL INFILE unasked")),
+            }
+        }
+        let Outcome::Err(error) = scanner.completion().outcome else { return Ok(None) };
+        match ahead {
+            Ahead::Use => Ok(Some(error)),
+            // Proven, and refused now: the request has run, or will, under another state.
+            Ahead::Set(text) => {
+                borrowed.pool().disprove(text);
+                Err(nonsense_text("a SET that was taken before is refused now"))
+            }
+            Ahead::Other => Err(nonsense_text("COM_SET_OPTION is refused")),
+        }
+    }
+
+    /// When the reply begins with an error that the client must hear in other words.
+    async fn word_instead(
+        &mut self,
+        borrowed: &mut Borrowed,
+        reply: &mut Reply,
+        refused: Option<&ErrPacket>,
+    ) -> Result<Option<Word>, Broken> {
+        while reply.input.len() <= HEADER_LEN {
+            reply.read(borrowed, HEADER_LEN + 1).await?;
+        }
+        if let Some(error) = refused {
+            // The schema is gone: the connection stands on neutral ground, or on none.
+            let neutral = borrowed.state.schema().map(|_| "information_schema");
+            reply.actual_state = Some(Arc::new(self.ledger.state().with_schema(neutral)));
+            if reply.input.get(HEADER_LEN) == Some(&0xFF) {
+                return Ok(Some(Word::from_server(error)));
+            }
+        }
+        if reply.input.get(HEADER_LEN) == Some(&0xFF) && self.presence.take_over_time() {
+            return Ok(Some(Word::over_time()));
+        }
+        Ok(None)
+    }
+
+    /// The client's data packets, until the empty one that ends them.
+    async fn relay_infile(
+        &mut self,
+        borrowed: &mut Borrowed,
+        scanner: &mut ReplyScanner,
+    ) -> Result<(), Broken> {
+        let shift = scanner.seq_shift();
+        let mut server_listens = true;
+        loop {
+            let header = self.inbound.header(&mut self.stream).await.map_err(|_| Broken::Client)?;
+            scanner.client_sent(header.seq);
+            let mut bytes = header.bytes();
+            if let Some(seq) = bytes.last_mut() {
+                *seq = header.seq.wrapping_sub(shift);
+            }
+            server_listens = server_listens && borrowed.stream.write_all(&bytes).await.is_ok();
+            let mut left = header.len;
+            while left > 0 {
+                let more = self.inbound.more(&mut self.stream, left).await;
+                let more = more.map_err(|_| Broken::Client)?;
+                server_listens = server_listens && borrowed.stream.write_all(more).await.is_ok();
+                let count = more.len();
+                self.inbound.consume(count);
+                left -= count;
+            }
+            if header.len == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn nonsense(error: Malformed) -> Broken {
+    Broken::Server { error: io::Error::new(io::ErrorKind::InvalidData, error) }
+}
+
+fn nonsense_text(text: &'static str) -> Broken {
+    Broken::Server { error: io::Error::new(io::ErrorKind::InvalidData, text) }
+}

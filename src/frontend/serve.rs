@@ -1,0 +1,272 @@
+//! The command phase: one request after the other, until the session ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+
+use super::inbound::{Inbound, Incoming};
+use super::refuse::Word;
+use super::{End, Shared};
+use crate::backend::Identity;
+use crate::metrics::{Direction, Side};
+use crate::net::Stream;
+use crate::pool::Borrowed;
+use crate::registry::{Activity, Doom, Presence};
+use crate::secrets::Account;
+use crate::session::{Ledger, Pins, Plan, Refusal, Request};
+use crate::wire::{Capabilities, Command, HEADER_LEN, MAX_PAYLOAD};
+
+/// One client, logged in.
+pub struct Session {
+    pub(super) stream: Stream,
+    pub(super) shared: Arc<Shared>,
+    pub(super) presence: Presence,
+    pub(super) account: Arc<Account>,
+    pub(super) identity: Identity,
+    pub(super) capabilities: Capabilities,
+    pub(super) ledger: Ledger,
+    pub(super) inbound: Inbound,
+    /// The connection in hand, between the statements of a transaction or while pinned.
+    pub(super) borrowed: Option<Borrowed>,
+    /// What the gauges have been told of this session.
+    counted: (usize, Pins),
+}
+
+/// For the last words to a client that may not be listening.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl Session {
+    pub(super) fn new(
+        stream: Stream,
+        shared: Arc<Shared>,
+        presence: Presence,
+        account: Arc<Account>,
+        identity: Identity,
+        capabilities: Capabilities,
+        ledger: Ledger,
+    ) -> Self {
+        let inbound = Inbound::default();
+        Self {
+            stream,
+            shared,
+            presence,
+            account,
+            identity,
+            capabilities,
+            ledger,
+            inbound,
+            borrowed: None,
+            counted: (0, Pins::default()),
+        }
+    }
+
+    pub(super) async fn serve(mut self) -> End {
+        let end = self.run().await;
+        if let Some(borrowed) = self.borrowed.take() {
+            self.presence.detach().await;
+            if borrowed.busy {
+                drop(borrowed);
+            } else {
+                borrowed.clean();
+            }
+        }
+        self.count_state(0, Pins::default());
+        end
+    }
+
+    async fn run(&mut self) -> End {
+        loop {
+            let incoming = match self.next().await {
+                Ok(incoming) => incoming,
+                Err(end) => return end,
+            };
+            if let Err(end) = self.on_incoming(incoming).await {
+                return end;
+            }
+            self.count_state(self.ledger.statements.len(), self.ledger.pins());
+            if let Some(doom) = self.presence.doomed().filter(|doom| self.must_end(*doom)) {
+                return self.take_leave(doom).await;
+            }
+        }
+    }
+
+    /// Sleeps until a request is here, without a buffer.
+    async fn next(&mut self) -> Result<Incoming, End> {
+        let resting =
+            if self.ledger.in_transaction() { Activity::InTransaction } else { Activity::Idle };
+        self.presence.set_activity(resting);
+        while self.inbound.is_empty() {
+            self.inbound.rest(&self.shared.buffers);
+            tokio::select! {
+                biased;
+                readable = self.stream.readable() => {
+                    readable.map_err(|_| End::HungUp)?;
+                    break;
+                }
+                () = self.presence.bell() => {
+                    if let Some(doom) = self.presence.doomed().filter(|doom| self.must_end(*doom)) {
+                        return Err(self.take_leave(doom).await);
+                    }
+                }
+            }
+        }
+        let next = self.inbound.next(&mut self.stream, &self.shared.buffers).await;
+        self.presence.pardon_idle();
+        self.presence.set_activity(Activity::Active);
+        match next {
+            Ok(Some(incoming)) => Ok(incoming),
+            Ok(None) | Err(_) => Err(End::HungUp),
+        }
+    }
+
+    /// A drain lets a transaction finish first; everything else ends at once.
+    fn must_end(&self, doom: Doom) -> bool {
+        doom != Doom::Draining || !self.ledger.in_transaction()
+    }
+
+    async fn take_leave(&mut self, doom: Doom) -> End {
+        let mut out = BytesMut::with_capacity(128);
+        Word::doomed(doom).put(&mut out, 0);
+        let say = async {
+            self.stream.write_all(&out).await?;
+            self.stream.shutdown().await
+        };
+        let _ = tokio::time::timeout(FAREWELL, say).await;
+        doom.into()
+    }
+
+    async fn on_incoming(&mut self, incoming: Incoming) -> Result<(), End> {
+        if incoming.header.seq != 0 {
+            self.say(&Word::out_of_order(), incoming.header.seq.wrapping_add(1)).await?;
+            return Err(End::Malformed);
+        }
+        self.shared.metrics.client.bytes.of(Direction::In).inc_by(incoming.here as u64);
+        let Some(command) = incoming.command.and_then(Command::from_byte) else {
+            self.skip(incoming).await?;
+            return self.say(&Word::refusal(Refusal::UnknownCommand), 1).await;
+        };
+        self.shared.metrics.client.queries.at(command as usize).inc();
+        let body = self.inbound.front(incoming).get(HEADER_LEN + 1..).unwrap_or_default();
+        let request = Request { command, body, whole: incoming.whole };
+        let plan = self.ledger.on_request(&request, self.borrowed.is_some());
+        self.carry_out(plan, incoming).await
+    }
+
+    async fn carry_out(&mut self, plan: Plan, incoming: Incoming) -> Result<(), End> {
+        match plan {
+            Plan::Quit => Err(End::Quit),
+            Plan::Forward(forward) => self.exchange(forward, incoming).await,
+            Plan::Answer(answer) => {
+                let sql = self.inbound.front(incoming).get(HEADER_LEN + 1..).unwrap_or_default();
+                let sql = sql.to_vec();
+                let seq = self.skip(incoming).await?;
+                let mut out = BytesMut::with_capacity(128);
+                self.put_answer(&mut out, seq, &answer, &sql);
+                self.write(&out).await
+            }
+            Plan::Reset => {
+                self.skip(incoming).await?;
+                self.release_reset().await;
+                self.ledger.reset();
+                self.say_ok(1).await
+            }
+            Plan::ChangeUser => Box::pin(self.change_user(incoming)).await,
+            Plan::Kill { id, query_only } => Box::pin(self.on_kill(id, query_only, incoming)).await,
+        }
+    }
+
+    async fn on_kill(&mut self, id: u64, query_only: bool, incoming: Incoming) -> Result<(), End> {
+        match self.kill(id, query_only).await {
+            Ok(Some(())) => {
+                self.skip(incoming).await?;
+                self.say_ok(1).await
+            }
+            Ok(None) => {
+                self.exchange(crate::session::Forward::plain(crate::wire::Expect::Query), incoming)
+                    .await
+            }
+            Err(word) => {
+                self.skip(incoming).await?;
+                self.say(&word, 1).await
+            }
+        }
+    }
+
+    /// Gives up the connection in hand: rolled back and cleared before anything else happens.
+    pub(super) async fn release_reset(&mut self) {
+        let Some(mut borrowed) = self.borrowed.take() else { return };
+        self.presence.detach().await;
+        borrowed.busy = true;
+        match borrowed.reset().await {
+            Ok(()) => {
+                borrowed.busy = false;
+                let state = Arc::clone(&borrowed.state);
+                borrowed.give_back(&state);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "COM_RESET_CONNECTION failed");
+                borrowed.close(crate::pool::CloseReason::ResetFailed);
+            }
+        }
+    }
+
+    fn count_state(&mut self, statements: usize, pins: Pins) {
+        let metrics = &self.shared.metrics;
+        let (counted, before) = std::mem::replace(&mut self.counted, (statements, pins));
+        if counted != statements {
+            metrics
+                .session
+                .statements
+                .add(statements.cast_signed() as i64 - counted.cast_signed() as i64);
+        }
+        if before != pins {
+            for pin in pins.since(before).iter() {
+                metrics.session.pins.at(pin.index()).inc();
+                metrics.session.pinned.at(pin.index()).inc();
+            }
+            for pin in before.since(pins).iter() {
+                metrics.session.pinned.at(pin.index()).dec();
+            }
+        }
+    }
+
+    /// Throws the rest of a request away; returns the sequence id of its answer.
+    pub(super) async fn skip(&mut self, incoming: Incoming) -> Result<u8, End> {
+        self.inbound.consume(incoming.here);
+        let mut left = HEADER_LEN + incoming.header.len - incoming.here;
+        let mut header = incoming.header;
+        loop {
+            while left > 0 {
+                let more = self.inbound.more(&mut self.stream, left).await;
+                let count = more.map_err(|_| End::HungUp)?.len();
+                self.inbound.consume(count);
+                left -= count;
+            }
+            if header.len < MAX_PAYLOAD {
+                return Ok(header.seq.wrapping_add(1));
+            }
+            header = self.inbound.header(&mut self.stream).await.map_err(|_| End::HungUp)?;
+            left = header.len;
+        }
+    }
+
+    pub(super) async fn say(&mut self, word: &Word, seq: u8) -> Result<(), End> {
+        self.shared.metrics.errors.of(Side::Proxy).inc();
+        let mut out = BytesMut::with_capacity(128);
+        word.put(&mut out, seq);
+        self.write(&out).await
+    }
+
+    pub(super) async fn say_ok(&mut self, seq: u8) -> Result<(), End> {
+        let mut out = BytesMut::with_capacity(16);
+        self.put_plain_ok(&mut out, seq);
+        self.write(&out).await
+    }
+
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
+        self.stream.write_all(bytes).await.map_err(|_| End::HungUp)
+    }
+}
