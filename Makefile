@@ -12,9 +12,9 @@ lint: ## formatting and every lint, as CI does
 # Last to run and last to print is the test runner: its closing lines are the verdict.
 test: servers ## every test, those against real servers too
 	@if command -v cargo-nextest >/dev/null; then \
-		cargo nextest run --locked --all-targets --no-fail-fast; \
+		cargo nextest run --locked --no-fail-fast; \
 	else \
-		cargo test --locked --all-targets --no-fail-fast; \
+		cargo test --locked --no-fail-fast; \
 	fi
 
 test-fast: ## the tests that need nothing installed

@@ -2,7 +2,7 @@
 //!
 //! Owns a data folder, a port and a process each. A fresh data folder is copied from a template that
 //! is made once in the cache folder, so that MySQL is up in about a second and MariaDB in half of it.
-//! They keep nothing safe: no doublewrite, no flush at commit (a `kill9` loses nothing, a power cut
+//! They keep nothing safe: no doublewrite, no fsync at commit (a `kill9` loses nothing, a power cut
 //! would).
 //!
 //! Each server has the schema `app`, and the users
@@ -178,7 +178,7 @@ impl Server {
             .arg(format!("--bind-address={HOST}"))
             .args(["--skip-name-resolve", "--skip-log-bin"])
             .args(["--max-allowed-packet=1G", "--local-infile=ON", "--back-log=1000"])
-            .args(["--innodb-doublewrite=OFF", "--innodb-flush-log-at-trx-commit=0"])
+            .args(["--innodb-doublewrite=OFF", "--innodb-flush-log-at-trx-commit=2"])
             .args(["--innodb-buffer-pool-size=128M", "--performance-schema=OFF"]);
         for (option, file) in
             [("ca", "ca.pem"), ("cert", "server-cert.pem"), ("key", "server-key.pem")]
