@@ -34,8 +34,7 @@ const MAX_CONNECTIONS: u32 = 50;
 fn main() {
     let flavor = Flavor::installed()[0];
     println!("Starting a throwaway server with max_connections={MAX_CONNECTIONS} …");
-    // The demo's own eye on the server, root, sits on the one seat above the bound that the server
-    // keeps for its administrator, and is not counted below.
+    // The demo's own eye on the server takes one of them, in both phases, and is not counted below.
     let server = Server::start(flavor, Options::default().max_connections(MAX_CONNECTIONS));
     let version = server.root("SELECT VERSION()")[0][0].clone().unwrap_or_default();
     let name = if flavor == Flavor::MySql { "MySQL" } else { "MariaDB" };
@@ -72,7 +71,8 @@ fn run(label: &str, server: &Server, address: &str) -> Phase {
     progress(label, &crowd, server);
     println!();
     let took = started.elapsed();
-    // The high-water mark is the server's own: a sampler could miss it.
+    // The high-water mark is the server's own: a sampler could miss it. One more than the bound is in
+    // it when the server opened a connection only to refuse it.
     let peak = server.max_used_connections().saturating_sub(1);
     let outcome = crowd.finish();
     let committed = clients::committed(server, label);

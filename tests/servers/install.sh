@@ -20,12 +20,18 @@ die() {
     exit 1
 }
 
+# Whether all of these programs are there.
+has() {
+    local program
+    for program in "$@"; do command -v "$program" >/dev/null || return 1; done
+}
+
 # --- the system's apt -------------------------------------------------------------------------
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
+    elif has sudo; then
         # Without a terminal nobody could type the password: fail rather than hang.
         if [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
     else
@@ -34,7 +40,7 @@ as_root() {
 }
 
 needs_apt() {
-    command -v apt-get >/dev/null ||
+    has apt-get ||
         die "needs $1, and there is no apt-get to install it with; install it by hand"
 }
 
@@ -66,7 +72,7 @@ apt_install_without_services() {
 }
 
 install_build() {
-    command -v cc >/dev/null && command -v make >/dev/null || apt_install build-essential
+    if ! has cc make; then apt_install build-essential; fi
 }
 
 # --- MySQL ------------------------------------------------------------------------------------
@@ -74,6 +80,7 @@ install_build() {
 # Where this machine's apt gets Debian from, so that a mirror somebody chose is used for sid too.
 debian_mirror() {
     local uri
+    # shellcheck disable=SC2016 # apt's own placeholders
     uri=$(apt-get indextargets --format '$(REPO_URI) $(SUITE)$(RELEASE)$(CODENAME)' 2>/dev/null |
         awk '$1 !~ /security/ && $1 ~ /\/debian\/?$/ { print $1; exit }') || true
     printf '%s' "${uri:-http://deb.debian.org/debian}"
@@ -103,7 +110,7 @@ write_launcher() {
 install_mysql() {
     mysql_works && return
     needs_apt "MySQL 9.7"
-    command -v dpkg >/dev/null || die "needs dpkg to unpack MySQL"
+    has dpkg || die "needs dpkg to unpack MySQL"
     mkdir -p "$CACHE"
 
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -169,14 +176,12 @@ without_mysql="the tests and the demo can do without it, on MariaDB"
 
 install_mariadb() {
     # The whole package and not only its core: the ed25519 plugin is in it.
-    if command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ]; then
-        command -v mariadb >/dev/null && command -v mariadb-install-db >/dev/null && return
-    fi
+    if [ -x /usr/sbin/mariadbd ] && has mariadb mariadb-install-db; then return; fi
     apt_install_without_services mariadb-server mariadb-client
 }
 
 install_sysbench() {
-    command -v sysbench >/dev/null || apt_install sysbench
+    has sysbench || apt_install sysbench
 }
 
 # --- drivers ----------------------------------------------------------------------------------
@@ -184,8 +189,9 @@ install_sysbench() {
 install_python_drivers() {
     local venv=$CACHE/python
     "$venv/bin/python" -c 'import pymysql, cryptography, mysql.connector' 2>/dev/null && return
-    command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null ||
+    if ! has python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         apt_install python3 python3-venv
+    fi
     say "pip install PyMySQL mysql-connector-python"
     mkdir -p "$CACHE"
     python3 -m venv --clear "$venv"
@@ -195,8 +201,8 @@ install_python_drivers() {
 
 install_node_driver() {
     local folder=$CACHE/node
-    [ -e "$folder/node_modules/mysql2/package.json" ] && command -v node >/dev/null && return
-    command -v node >/dev/null && command -v npm >/dev/null || apt_install nodejs npm
+    [ -e "$folder/node_modules/mysql2/package.json" ] && has node && return
+    if ! has node npm; then apt_install nodejs npm; fi
     say "npm install mysql2"
     mkdir -p "$folder"
     (cd "$folder" && echo '{"private":true}' >package.json &&
@@ -209,7 +215,7 @@ install_go_driver() {
     local program=$CACHE/go/driver source
     source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../drivers/go" && pwd)
     [ -x "$program" ] && [ ! "$source/main.go" -nt "$program" ] && return
-    if ! command -v go >/dev/null || [ ! -d /usr/share/gocode/src/github.com/go-sql-driver/mysql ]; then
+    if ! has go || [ ! -d /usr/share/gocode/src/github.com/go-sql-driver/mysql ]; then
         apt_install golang-go golang-github-go-sql-driver-mysql-dev
     fi
     say "go build tests/drivers/go"

@@ -198,7 +198,9 @@ impl Server {
         let socket = self.socket();
         for _ in 0..3000 {
             // The socket answers last, after the port: what can log in there can at both.
-            if RawClient::login(socket.as_path(), &Login::new("root", "")).is_ok() {
+            if let Ok(root) = RawClient::login(socket.as_path(), &Login::new("root", "")) {
+                // Kept, as one that closes would be counted among the connections for a moment.
+                *self.root.lock().unwrap() = Some(root);
                 return Ok(());
             }
             if let Some(status) = self.process.as_mut().and_then(Leashed::ended) {
@@ -324,9 +326,17 @@ impl Server {
         }
     }
 
-    /// Frozen: the port accepts, nobody answers.
+    /// Frozen: the port accepts, nobody answers. Returns when every thread has stopped.
     pub fn pause(&self) {
         self.process.as_ref().expect("the server runs").signal("STOP");
+        let tasks = format!("/proc/{}/task", self.pid());
+        let is_stopped = |task: fs::DirEntry| {
+            let status = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            status.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+        };
+        wait_for("the server to freeze", Duration::from_secs(10), || {
+            fs::read_dir(&tasks).unwrap().flatten().all(is_stopped).then_some(())
+        });
     }
 
     pub fn resume(&self) {
