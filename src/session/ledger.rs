@@ -292,6 +292,9 @@ impl Ledger {
             self.pins.end_passing();
         }
         self.note_diagnostics(&pending, completion);
+        if never_ran(reading, completion) {
+            return self.unless_held();
+        }
         self.pin_by_hints(&pending, reading);
         self.note_changes(&pending, reading, completion, before);
         self.note_statement(&pending, completion);
@@ -310,6 +313,10 @@ impl Ledger {
         if was_in_transaction && !self.in_transaction {
             self.pins.remove(Pin::SetTransaction);
         }
+        self.unless_held()
+    }
+
+    fn unless_held(&self) -> Disposition {
         if self.holds() { Disposition::Hold } else { Disposition::GiveBack }
     }
 
@@ -734,6 +741,13 @@ fn is_plain_set(pending: &Pending, reading: Reading) -> bool {
     }
 }
 
+/// A text that the server could not parse did nothing, whatever it mentions. A procedure may fail
+/// so in its middle, and so may a later part of a chain.
+fn never_ran(reading: Reading, completion: &Completion) -> bool {
+    let parse_error = matches!(&completion.outcome, Outcome::Err(error) if error.code == 1064);
+    parse_error && completion.results <= 1 && !matches!(reading.head, Head::Call | Head::Execute)
+}
+
 /// Statements that leave nothing of themselves behind when they fail outside a transaction.
 fn fails_alone(pending: &Pending, reading: Reading) -> bool {
     match pending.command {
@@ -745,3 +759,6 @@ fn fails_alone(pending: &Pending, reading: Reading) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests;
