@@ -33,7 +33,6 @@ macro_rules! drivers {
         mod through_tidegate {
             use super::*;
             $(#[test]
-            #[ignore = "until the proxy serves"]
             fn $name() { through_tidegate(|port, tls| run(&PathBuf::from($program), $arguments, port, tls)); })*
         }
     };
