@@ -89,6 +89,10 @@ impl Cluster {
         if let Some(ready) = self.ready.get() {
             return ready.pool.borrow(want).await;
         }
+        Box::pin(self.borrow_when_ready(want)).await
+    }
+
+    async fn borrow_when_ready(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
         let started = Instant::now();
         let mut is_ready = self.is_ready.subscribe();
         let opening = tokio::time::timeout(want.patience, is_ready.wait_for(|ready| *ready));

@@ -40,22 +40,18 @@ impl Session {
             Some(borrowed) => borrowed,
             None => match self.borrow().await {
                 Ok(borrowed) => borrowed,
-                Err(word) => return self.decline(&word, &forward, incoming).await,
+                Err(word) => return Box::pin(self.decline(&word, &forward, incoming)).await,
             },
         };
         let ready = self.make_ready(&mut borrowed, &forward, incoming, held).await;
         let (prefix, rewritten) = match ready {
             Ok(ready) => ready,
             Err(trouble) => {
-                return self.not_sent(borrowed, trouble, &forward, incoming, held).await;
+                return Box::pin(self.not_sent(borrowed, trouble, &forward, incoming, held)).await;
             }
         };
         borrowed.busy = true;
-        let sent = self.send(&mut borrowed, &prefix, rewritten, incoming).await;
-        let (seq, server_took_it) = match sent {
-            Ok(sent) => sent,
-            Err(end) => return Err(end),
-        };
+        let (seq, server_took_it) = self.send(&mut borrowed, &prefix, rewritten, incoming).await?;
         if forward.expect == Expect::Nothing {
             self.ledger.on_completion(&Completion::default());
             borrowed.busy = false;
@@ -66,7 +62,7 @@ impl Session {
         let relayed = self.relay(&mut borrowed, &mut reply, &prefix, &forward).await;
         let outcome = match relayed {
             Ok(()) => self.settle(borrowed, &mut reply).await,
-            Err(broken) => self.on_broken(borrowed, broken, &reply, server_took_it).await,
+            Err(broken) => Box::pin(self.on_broken(borrowed, broken, &reply, server_took_it)).await,
         };
         self.shared.buffers.give(reply.into_buffer());
         outcome
@@ -204,7 +200,7 @@ impl Session {
         self.note_server_statement(&mut borrowed, &completion, reply);
         let mut disposition = self.ledger.on_completion(&completion);
         if disposition == Disposition::Ask {
-            disposition = self.ask(&mut borrowed).await;
+            disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
         if reply.has_leftover() {
             tracing::warn!(connection = borrowed.id, "the server sent more than its reply");

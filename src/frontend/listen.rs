@@ -47,7 +47,7 @@ async fn come_in(stream: Stream, peer: String, shared: Arc<Shared>) {
     // The login is rare and its future large: kept apart, so that a sleeping session is small.
     let greeted = Box::pin(Session::greet(stream, peer, Arc::clone(&shared))).await;
     let end = match greeted {
-        Ok(session) => session.serve().await,
+        Ok(session) => Box::new(session).serve().await,
         Err(end) => end,
     };
     shared.metrics.client.closes.at(end as usize).inc();

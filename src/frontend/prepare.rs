@@ -39,7 +39,7 @@ impl Session {
         let known = borrowed.statements.get(&prepared.statement, cursor).map(|known| known.id);
         let server_id = match known {
             Some(server_id) => server_id,
-            None => self.prepare_here(borrowed, &prepared, cursor, prefix).await?,
+            None => Box::pin(self.prepare_here(borrowed, &prepared, cursor, prefix)).await?,
         };
         let payload = self.inbound.front(incoming).get_mut(HEADER_LEN..).unwrap_or_default();
         set_statement_id(payload, server_id);

@@ -159,7 +159,7 @@ impl Session {
             }
             self.pass_on(reply, &scanner).await?;
             if progress == Progress::NeedClientData {
-                self.relay_infile(borrowed, &mut scanner).await?;
+                Box::pin(self.relay_infile(borrowed, &mut scanner)).await?;
             } else {
                 reply.read(borrowed, scanner.needs()).await?;
             }

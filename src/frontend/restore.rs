@@ -105,7 +105,7 @@ impl Session {
         for step in &restore.steps {
             match step {
                 Step::Set(text) if !borrowed.pool().is_proven(fingerprint(text)) => {
-                    self.try_first(borrowed, text).await?;
+                    Box::pin(self.try_first(borrowed, text)).await?;
                 }
                 step => prefix.push(step),
             }

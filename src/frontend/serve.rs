@@ -62,7 +62,7 @@ impl Session {
         }
     }
 
-    pub(super) async fn serve(mut self) -> End {
+    pub(super) async fn serve(mut self: Box<Self>) -> End {
         let end = self.run().await;
         if let Some(borrowed) = self.borrowed.take() {
             self.presence.detach().await;
@@ -87,7 +87,7 @@ impl Session {
             }
             self.count_state(self.ledger.statements.len(), self.ledger.pins());
             if let Some(doom) = self.presence.doomed().filter(|doom| self.must_end(*doom)) {
-                return self.take_leave(doom).await;
+                return Box::pin(self.take_leave(doom)).await;
             }
         }
     }
@@ -107,7 +107,7 @@ impl Session {
                 }
                 () = self.presence.bell() => {
                     if let Some(doom) = self.presence.doomed().filter(|doom| self.must_end(*doom)) {
-                        return Err(self.take_leave(doom).await);
+                        return Err(Box::pin(self.take_leave(doom)).await);
                     }
                 }
             }
@@ -166,15 +166,17 @@ impl Session {
                 self.put_answer(&mut out, seq, &answer, &sql);
                 self.write(&out).await
             }
-            Plan::Reset => {
-                self.skip(incoming).await?;
-                self.release_reset().await;
-                self.ledger.reset();
-                self.say_ok(1).await
-            }
+            Plan::Reset => Box::pin(self.on_reset(incoming)).await,
             Plan::ChangeUser => Box::pin(self.change_user(incoming)).await,
             Plan::Kill { id, query_only } => Box::pin(self.on_kill(id, query_only, incoming)).await,
         }
+    }
+
+    async fn on_reset(&mut self, incoming: Incoming) -> Result<(), End> {
+        self.skip(incoming).await?;
+        self.release_reset().await;
+        self.ledger.reset();
+        self.say_ok(1).await
     }
 
     async fn on_kill(&mut self, id: u64, query_only: bool, incoming: Incoming) -> Result<(), End> {
@@ -268,5 +270,22 @@ impl Session {
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
         self.stream.write_all(bytes).await.map_err(|_| End::HungUp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, F>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand sleep at once: what is rare and large must stay behind a box.
+    #[test]
+    fn a_sleeping_session_is_small() {
+        assert!(size_of::<Session>() <= 768, "{}", size_of::<Session>());
+        let asleep = size(|session: Box<Session>| session.serve());
+        assert!(asleep <= 2048, "{asleep}");
     }
 }

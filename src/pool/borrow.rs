@@ -36,14 +36,19 @@ impl Want<'_> {
 const AT_ONCE: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
 
 impl Pool {
+    /// The waiting and dialing are boxed: they are rare, and a sleeping session pays for the size
+    /// of everything it might do.
+    ///
     /// Cancel-safe: a seat, a permit or a half-made connection is let go with the future.
     pub async fn borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
         let borrowed = match self.0.seats.timeout_get(&AT_ONCE).await {
             Ok(seat) => match self.at_once(want, seat) {
                 Ok(borrowed) => return Ok(borrowed),
-                Err(seat) => self.within_patience(want, Some(seat)).await,
+                Err(seat) => Box::pin(self.within_patience(want, Some(seat))).await,
             },
-            Err(PoolError::Timeout(TimeoutType::Wait)) => self.within_patience(want, None).await,
+            Err(PoolError::Timeout(TimeoutType::Wait)) => {
+                Box::pin(self.within_patience(want, None)).await
+            }
             Err(_) => Err(BorrowError::Closed),
         };
         borrowed.inspect_err(|error| self.0.metrics.borrow.failures.of(error.label()).inc())
@@ -160,7 +165,7 @@ impl Pool {
         match outcome {
             Ok(connection) => {
                 self.0.gate.succeeded();
-                Ok(Live { connection, permit })
+                Ok(Live { connection: Box::new(connection), permit })
             }
             Err(error) => {
                 if error.is_outage() {

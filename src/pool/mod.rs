@@ -77,7 +77,8 @@ struct Inner {
 
 /// A connection and its right to exist.
 struct Live {
-    connection: Connection,
+    /// Boxed: it changes hands twice a query.
+    connection: Box<Connection>,
     permit: tokio::sync::OwnedSemaphorePermit,
 }
 
