@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -23,7 +23,7 @@ pub struct Registry {
 pub struct Entry {
     pub id: u32,
     pub peer: String,
-    user: OnceLock<String>,
+    user: Mutex<Arc<str>>,
     activity: AtomicU8,
     /// When the activity began, on the registry's clock.
     since: AtomicU64,
@@ -32,6 +32,8 @@ pub struct Entry {
     doom: AtomicU8,
     bell: Notify,
     over_time: AtomicU8,
+    /// KILL QUERY came for the statement under way.
+    interrupted: AtomicU8,
     attached: Mutex<Attachment>,
     released: Notify,
 }
@@ -42,6 +44,8 @@ struct Attachment {
     connection: Option<u32>,
     /// KILLs under way against it. It may not change hands before they are done.
     kills: u32,
+    /// One of them ends the connection, not only its statement.
+    fatal: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +117,14 @@ impl Registry {
         let entry = Arc::new(Entry {
             id,
             peer,
-            user: OnceLock::new(),
+            user: Mutex::new("".into()),
             activity: AtomicU8::new(Activity::LoggingIn as u8),
             since: AtomicU64::new(self.now()),
             transaction_since: AtomicU64::new(0),
             doom: AtomicU8::new(0),
             bell: Notify::new(),
             over_time: AtomicU8::new(0),
+            interrupted: AtomicU8::new(0),
             attached: Mutex::default(),
             released: Notify::new(),
         });
@@ -179,6 +184,14 @@ pub struct Presence {
 }
 
 impl Presence {
+    /// A request is here: what was said of the one before, or of the pause, is over.
+    pub fn begin_statement(&self) {
+        self.entry.pardon_idle();
+        self.entry.over_time.store(0, Ordering::Relaxed);
+        self.entry.interrupted.store(0, Ordering::Relaxed);
+        self.set_activity(Activity::Active);
+    }
+
     pub fn set_activity(&self, activity: Activity) {
         let before = self.entry.activity.swap(activity as u8, Ordering::Relaxed);
         if before == activity as u8 {
@@ -212,18 +225,22 @@ impl Drop for Presence {
 }
 
 impl Entry {
-    pub fn user(&self) -> &str {
-        self.user.get().map_or("", String::as_str)
+    pub fn user(&self) -> Arc<str> {
+        Arc::clone(&self.user.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The first name given stays: a COM_CHANGE_USER keeps the id but not the owner's rights.
     pub fn set_user(&self, user: &str) {
-        let _ = self.user.set(user.to_owned());
+        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user.into();
     }
 
     pub fn doom(&self, doom: Doom) {
-        // The first reason is the one that is told.
-        let _ = self.doom.compare_exchange(0, doom as u8, Ordering::Relaxed, Ordering::Relaxed);
+        let patient = self.doomed() == Some(Doom::Draining) && doom != Doom::Draining;
+        if doom == Doom::Killed || patient {
+            self.doom.store(doom as u8, Ordering::Relaxed);
+        } else {
+            // The first reason is the one that is told.
+            let _ = self.doom.compare_exchange(0, doom as u8, Ordering::Relaxed, Ordering::Relaxed);
+        }
         self.bell.notify_one();
     }
 
@@ -239,7 +256,10 @@ impl Entry {
     }
 
     /// A timeout that a new statement has overtaken.
-    pub fn pardon_idle(&self) {
+    fn pardon_idle(&self) {
+        if self.doom.load(Ordering::Relaxed) == 0 {
+            return;
+        }
         for idle in [Doom::Idle, Doom::IdleInTransaction] {
             let _ = self.doom.compare_exchange(idle as u8, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -250,13 +270,37 @@ impl Entry {
         self.bell.notified().await;
     }
 
-    /// Was the statement killed for its time? Asked once.
-    pub fn take_over_time(&self) -> bool {
-        self.over_time.swap(0, Ordering::Relaxed) != 0
+    /// The bell for a reason that nothing under way delays: all but the drain. Cancel-safe.
+    pub async fn last_bell(&self) -> Doom {
+        loop {
+            if let Some(doom) = self.doomed().filter(|doom| *doom != Doom::Draining) {
+                return doom;
+            }
+            self.bell.notified().await;
+        }
     }
 
-    pub fn mark_over_time(&self) {
-        self.over_time.store(1, Ordering::Relaxed);
+    /// Was the statement killed for its time?
+    pub fn is_over_time(&self) -> bool {
+        self.over_time.load(Ordering::Relaxed) != 0
+    }
+
+    /// `false`: it was marked before.
+    pub fn mark_over_time(&self) -> bool {
+        self.over_time.swap(1, Ordering::Relaxed) == 0
+    }
+
+    /// For a statement that waits for a connection: there is nothing on a server to kill yet.
+    pub fn interrupt(&self) {
+        self.interrupted.store(1, Ordering::Relaxed);
+        self.bell.notify_one();
+    }
+
+    /// Cancel-safe.
+    pub async fn interrupted(&self) {
+        while self.interrupted.load(Ordering::Relaxed) == 0 {
+            self.bell.notified().await;
+        }
     }
 
     pub fn attach(&self, connection: u32) {
@@ -264,15 +308,16 @@ impl Entry {
     }
 
     /// Waits for KILLs against the connection to be done; nobody can begin one afterwards.
-    /// Cancel-safe, but the connection must then be closed.
-    pub async fn detach(&self) {
+    /// `true`: one of them was the end of the connection. Cancel-safe, but the connection must
+    /// then be closed.
+    pub async fn detach(&self) -> bool {
         loop {
             let released = self.released.notified();
             {
                 let mut attached = self.attachment();
                 if attached.kills == 0 {
                     attached.connection = None;
-                    return;
+                    return std::mem::take(&mut attached.fatal);
                 }
             }
             released.await;
@@ -280,10 +325,11 @@ impl Entry {
     }
 
     /// The connection to kill, if there is one; it stays this session's until the guard drops.
-    pub fn aim(self: &Arc<Self>) -> Option<Aim> {
+    pub fn aim(self: &Arc<Self>, fatal: bool) -> Option<Aim> {
         let mut attached = self.attachment();
         let connection = attached.connection?;
         attached.kills += 1;
+        attached.fatal |= fatal;
         Some(Aim { entry: Arc::clone(self), connection })
     }
 
@@ -333,9 +379,9 @@ mod tests {
     async fn a_connection_stays_while_it_is_aimed_at() {
         let registry = Arc::new(Registry::new());
         let presence = registry.enter("peer".into());
-        assert!(presence.aim().is_none());
+        assert!(presence.aim(false).is_none());
         presence.attach(7);
-        let aim = presence.aim().unwrap();
+        let aim = presence.aim(false).unwrap();
         assert_eq!(aim.connection, 7);
         let entry = Arc::clone(&presence);
         let mut detach = tokio_test::task::spawn(async move { entry.detach().await });
@@ -343,7 +389,7 @@ mod tests {
         drop(aim);
         assert!(detach.is_woken());
         assert!(detach.poll().is_ready());
-        assert!(presence.aim().is_none());
+        assert!(presence.aim(false).is_none());
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
         Source::CommandLine { .. } => Place::CommandLine,
     };
     let mut not_yet = |key: &str, why: &str| mistakes.push(Mistake::new(place.clone(), key, why));
+    if matches!(settings.admin.http, Some(Address::Unix(_))) {
+        not_yet("admin.http", "this version serves it on host:port only");
+    }
     if settings.targets.len() > 1 {
         not_yet("target", "this version serves one target");
     }
@@ -142,7 +145,7 @@ fn dialer(settings: &Settings) -> Result<Dialer, Failure> {
         }
     };
     let mut dialer = Dialer::new(target.address.clone(), tls);
-    dialer.init_query.clone_from(&settings.pool.init_query);
+    dialer.init_query = settings.pool.init_query.as_str().into();
     Ok(dialer)
 }
 

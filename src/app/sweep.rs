@@ -23,7 +23,8 @@ pub async fn sweep(shared: Arc<Shared>, limits: Limits) {
     let stopping = shared.lifecycle.stopping();
     let mut ticks = tokio::time::interval(EVERY);
     while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
-        for entry in shared.registry.sweep(&limits).queries {
+        let overdue = shared.registry.sweep(&limits).queries;
+        for entry in overdue.into_iter().filter(|entry| entry.mark_over_time()) {
             let lifecycle = shared.lifecycle.clone();
             lifecycle.spawn("kill", kill(Arc::clone(&shared), entry));
         }
@@ -32,16 +33,15 @@ pub async fn sweep(shared: Arc<Shared>, limits: Limits) {
 
 /// Its session hears of it from the server's own error, in other words.
 async fn kill(shared: Arc<Shared>, entry: Arc<Entry>) {
-    let (Some(pool), Some(aim)) = (shared.cluster.pool(), entry.aim()) else { return };
-    let Some(account) = shared.vault.current().account(entry.user()).cloned() else { return };
-    let identity = frontend_identity(&account.target.username);
-    entry.mark_over_time();
+    let (Some(pool), Some(aim)) = (shared.cluster.pool(), entry.aim(false)) else { return };
+    let Some(account) = shared.vault.current().account(&entry.user()).cloned() else { return };
+    let identity = identity(&account.target.username);
     if let Err(error) = pool.kill(&identity, &account, aim.connection, true).await {
         tracing::warn!(session = entry.id, %error, "could not end a statement that runs too long");
     }
 }
 
-fn frontend_identity(username: &str) -> crate::backend::Identity {
+fn identity(username: &str) -> crate::backend::Identity {
     crate::backend::Identity {
         username: username.into(),
         generation: 0,

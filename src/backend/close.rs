@@ -15,7 +15,7 @@ impl Connection {
         let mut quit = BytesMut::with_capacity(8);
         put_command(&mut quit, Command::Quit, b"");
         let farewell = async {
-            self.stream.write_all(&quit).await?;
+            self.stream.send(&quit).await?;
             self.stream.shutdown().await?;
             let mut rest = [0_u8; 4096];
             while self.stream.read(&mut rest).await? > 0 {}

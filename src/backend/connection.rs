@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use super::learn::Facts;
 use super::{BackendError, ServerStatements};
@@ -36,6 +36,8 @@ pub struct Connection {
     pub state: Arc<SessionState>,
     pub statements: ServerStatements,
     pub facts: Arc<Facts>,
+    /// Run after every setup; what it sets every session begins with.
+    pub(super) init_query: Arc<str>,
     pub opened: Instant,
     /// Status flags right after the login.
     pub first_status: Status,
@@ -52,7 +54,7 @@ impl Connection {
     ) -> Result<Completion, BackendError> {
         let mut out = BytesMut::with_capacity(body.len() + 8);
         put_command(&mut out, command, body);
-        self.stream.write_all(&out).await?;
+        self.stream.send(&out).await?;
         let completion = self.replies(&[expect]).await?.pop();
         refused(completion.unwrap_or_default())
     }
@@ -63,7 +65,7 @@ impl Connection {
         commands: &[u8],
         expected: &[Expect],
     ) -> Result<Vec<Completion>, BackendError> {
-        self.stream.write_all(commands).await?;
+        self.stream.send(commands).await?;
         self.replies(expected).await
     }
 

@@ -5,18 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 
 use super::connection::{Connection, Identity};
 use super::learn::Facts;
-use super::setup::baseline;
 use super::{BackendError, ServerStatements};
 use crate::auth::{Plugin, Proof, Prover};
 use crate::config::Address;
 use crate::net::{self, Stream, TargetTls};
 use crate::secrets::Password;
 use crate::wire::{
-    CANONICAL, Capabilities, ChangeUser, Command, ErrPacket, Expect, Greeting, Login, OkPacket,
+    CANONICAL, Capabilities, ChangeUser, Command, ErrPacket, Greeting, Login, OkPacket,
     ServerFormat, SslRequest, Status, put_packet,
 };
 
@@ -34,7 +32,7 @@ pub struct Dialer {
     /// For the whole of a dial.
     pub timeout: Duration,
     /// Run once on each new connection.
-    pub init_query: String,
+    pub init_query: Arc<str>,
     learned: Mutex<HashMap<String, Arc<Facts>>>,
 }
 
@@ -44,7 +42,7 @@ impl Dialer {
             address,
             tls,
             timeout: Duration::from_secs(10),
-            init_query: String::new(),
+            init_query: "".into(),
             learned: Mutex::default(),
         }
     }
@@ -125,7 +123,7 @@ impl Dialer {
         };
         let mut out = BytesMut::with_capacity(512);
         login.put(&mut out, seq);
-        stream.write_all(&out).await?;
+        stream.send(&out).await?;
         let first_status = finish(&mut stream, &mut prover, capabilities).await?;
         Ok(fresh(stream, identity, schema, &greeting, capabilities, first_status))
     }
@@ -152,7 +150,7 @@ impl Dialer {
         };
         let mut out = BytesMut::with_capacity(40);
         request.put(&mut out, plain);
-        stream.write_all(&out).await?;
+        stream.send(&out).await?;
         let stream = tls.connect(stream, self.address.host().unwrap_or_default()).await?;
         Ok((stream, seq.wrapping_add(2)))
     }
@@ -162,19 +160,19 @@ impl Dialer {
             let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
             learned.get(&*connection.identity.username).cloned()
         };
+        connection.init_query = Arc::clone(&self.init_query);
         if let Some(facts) = known.filter(|facts| facts.version == connection.facts.version) {
             connection.facts = facts;
-            connection.set_up().await?;
-        } else {
-            let facts = Arc::new(connection.learn().await?);
-            connection.facts = Arc::clone(&facts);
-            connection.reset().await?;
-            let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-            learned.insert(connection.identity.username.to_string(), facts);
+            return connection.set_up().await;
         }
-        if !self.init_query.is_empty() {
-            connection.command(Command::Query, self.init_query.as_bytes(), Expect::Query).await?;
-        }
+        let mut facts = connection.learn().await?;
+        connection.facts = Arc::new(facts.clone());
+        facts.variables = connection.set_up_after(Some(Command::ResetConnection)).await?;
+        let facts = Arc::new(facts);
+        connection.facts = Arc::clone(&facts);
+        connection.state = Arc::new(facts.baseline(connection.state.schema(), false));
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.insert(connection.identity.username.to_string(), facts);
         Ok(())
     }
 }
@@ -204,11 +202,11 @@ impl Connection {
         };
         let mut out = BytesMut::with_capacity(256);
         body.put(&mut out, capabilities);
-        self.stream.write_all(&out).await?;
+        self.stream.send(&out).await?;
         self.first_status = finish(&mut self.stream, &mut prover, capabilities).await?;
         self.identity = identity;
         self.statements.clear();
-        self.state = Arc::new(baseline(schema, self.state.multi_statements()));
+        self.state = Arc::new(self.facts.baseline(schema, self.state.multi_statements()));
         dialer.prepare(self).await
     }
 }
@@ -230,7 +228,7 @@ async fn finish(
                 if let Proof::Send(answer) = prover.on_packet(&payload)? {
                     let mut out = BytesMut::with_capacity(answer.len() + 4);
                     put_packet(&mut out, seq.wrapping_add(1), &answer);
-                    stream.write_all(&out).await?;
+                    stream.send(&out).await?;
                 }
             }
         }
@@ -259,7 +257,8 @@ fn fresh(
             deprecate_eof: capabilities.contains(Capabilities::CLIENT_DEPRECATE_EOF),
             session_track: capabilities.contains(Capabilities::CLIENT_SESSION_TRACK),
         },
-        state: Arc::new(baseline(schema, false)),
+        state: Arc::new(facts.baseline(schema, false)),
+        init_query: "".into(),
         statements: ServerStatements::default(),
         facts: Arc::new(facts),
         opened: Instant::now(),

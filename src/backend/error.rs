@@ -20,6 +20,8 @@ pub enum BackendError {
     Malformed(#[from] Malformed),
     #[error("cannot authenticate: {0}")]
     Auth(#[from] AuthError),
+    #[error("the server has no session trackers (MySQL 5.7, MariaDB 10.2 or later have)")]
+    NoTrackers,
     #[error("no account in the secrets can log in")]
     NoAccount,
     #[error("TLS is required by tls.target.mode and the server offers none")]
@@ -33,7 +35,11 @@ impl BackendError {
             Self::Io(_) | Self::Timeout(_) => true,
             // Too many connections, host blocked, shutting down: they pass with time.
             Self::Refused(error) => matches!(error.code, 1040 | 1053 | 1129 | 1203 | 1226),
-            Self::Malformed(_) | Self::Auth(_) | Self::NoAccount | Self::NoTls => false,
+            Self::Malformed(_)
+            | Self::Auth(_)
+            | Self::NoAccount
+            | Self::NoTrackers
+            | Self::NoTls => false,
         }
     }
 }

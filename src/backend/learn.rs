@@ -4,8 +4,9 @@
 //! `session_track_system_variables = '*'` would be shorter, but MySQL then reports
 //! `statement_id` with every OK, and MariaDB `last_gtid` with every write.
 
+use std::collections::HashSet;
+
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 
 use super::{BackendError, Connection};
 use crate::wire::{Command, Expect, Outcome, Status, put_command};
@@ -18,8 +19,13 @@ pub struct Facts {
     pub max_connections: u32,
     /// Of a fresh connection.
     pub status: Status,
-    /// The comma-separated list; empty when the server has no session trackers.
+    /// The comma-separated list.
     pub tracked: String,
+    /// Of those, the ones that have no global value.
+    pub session_only: HashSet<String>,
+    pub sql_mode: String,
+    /// What `pool.init_query` sets on every connection.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Changes of these say nothing about what a statement of the session means.
@@ -32,21 +38,24 @@ impl Connection {
     /// Costs some 700 tiny statements on MySQL, once; the connection must be reset afterwards.
     pub(super) async fn learn(&mut self) -> Result<Facts, BackendError> {
         let mut facts = (*self.facts).clone();
-        facts.max_connections = self
-            .query("SELECT @@GLOBAL.max_connections")
-            .await?
-            .first()
-            .and_then(|row| row.first()?.as_ref()?.parse().ok())
-            .unwrap_or(0);
-        if self.format.session_track {
-            let names = if facts.mariadb {
-                self.names(MARIADB_SETTABLE).await?
-            } else {
-                let all = self.names("SHOW SESSION VARIABLES").await?;
-                self.settable(all).await?
-            };
-            facts.tracked = names.join(",");
+        if !self.format.session_track {
+            return Err(BackendError::NoTrackers);
         }
+        let mut limits =
+            self.query("SELECT @@GLOBAL.max_connections, @@GLOBAL.sql_mode").await?.into_iter();
+        let mut limits = limits.next().unwrap_or_default().into_iter().flatten();
+        facts.max_connections = limits.next().and_then(|most| most.parse().ok()).unwrap_or(0);
+        facts.sql_mode = limits.next().unwrap_or_default();
+        let names = if facts.mariadb {
+            self.names(MARIADB_SETTABLE).await?
+        } else {
+            let all = self.names("SHOW SESSION VARIABLES").await?;
+            self.settable(all).await?
+        };
+        let global: HashSet<String> =
+            self.names("SHOW GLOBAL VARIABLES").await?.into_iter().collect();
+        facts.tracked = names.join(",");
+        facts.session_only = names.into_iter().filter(|name| !global.contains(name)).collect();
         Ok(facts)
     }
 
@@ -71,7 +80,7 @@ impl Connection {
                 let sql = format!("SET SESSION {name}=@@SESSION.{name}");
                 put_command(&mut out, Command::Query, sql.as_bytes());
             }
-            self.stream.write_all(&out).await?;
+            self.stream.send(&out).await?;
             let replies = self.replies(&vec![Expect::Query; batch.len()]).await?;
             let taken = batch.iter().zip(replies);
             settable.extend(

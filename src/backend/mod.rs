@@ -18,4 +18,4 @@ pub use dial::Dialer;
 pub use error::BackendError;
 pub use learn::Facts;
 pub use query::Rows;
-pub use statements::{ServerStatement, ServerStatements};
+pub use statements::{ServerStatement, ServerStatements, Twin};

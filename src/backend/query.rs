@@ -1,7 +1,6 @@
 //! One small query on a server connection, for the proxy's own questions.
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 
 use super::connection::refused;
 use super::{BackendError, Connection};
@@ -17,7 +16,7 @@ impl Connection {
     pub async fn query(&mut self, sql: &str) -> Result<Rows, BackendError> {
         let mut out = BytesMut::with_capacity(sql.len() + 8);
         put_command(&mut out, Command::Query, sql.as_bytes());
-        self.stream.write_all(&out).await?;
+        self.stream.send(&out).await?;
         let mut input = BytesMut::with_capacity(4096);
         let mut reply = BytesMut::with_capacity(4096);
         let completion = self.reply(Expect::Query, &mut input, Some(&mut reply)).await?;

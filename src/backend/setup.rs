@@ -3,46 +3,71 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 
 use super::connection::refused;
-use super::{BackendError, Connection};
+use super::{BackendError, Connection, Facts};
 use crate::session::{Charset, SessionState};
-use crate::wire::{Command, Expect, put_command};
+use crate::wire::{Change, Command, Expect, put_command};
 
 impl Connection {
     /// COM_RESET_CONNECTION and the setup in one write: whatever was on the connection is gone,
     /// an open transaction rolled back. Not cancel-safe.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
-        let mut out = BytesMut::with_capacity(8192);
-        put_command(&mut out, Command::ResetConnection, b"");
-        put_command(&mut out, Command::Query, self.setup_statement().as_bytes());
-        self.stream.write_all(&out).await?;
-        for completion in self.replies(&[Expect::Single, Expect::Query]).await? {
-            refused(completion)?;
-        }
         self.statements.clear();
-        self.state = Arc::new(baseline(self.state.schema(), self.state.multi_statements()));
+        self.set_up_after(Some(Command::ResetConnection)).await?;
+        let multi_statements = self.state.multi_statements();
+        self.state = Arc::new(self.facts.baseline(self.state.schema(), multi_statements));
         Ok(())
     }
 
     pub(super) async fn set_up(&mut self) -> Result<(), BackendError> {
-        let setup = self.setup_statement();
-        self.command(Command::Query, setup.as_bytes(), Expect::Query).await?;
+        self.set_up_after(None).await?;
+        let multi_statements = self.state.multi_statements();
+        self.state = Arc::new(self.facts.baseline(self.state.schema(), multi_statements));
         Ok(())
+    }
+
+    /// The variables that the init query reports to have set.
+    pub(super) async fn set_up_after(
+        &mut self,
+        first: Option<Command>,
+    ) -> Result<Vec<(String, String)>, BackendError> {
+        let mut out = BytesMut::with_capacity(8192);
+        let mut expected = Vec::with_capacity(3);
+        if let Some(first) = first {
+            put_command(&mut out, first, b"");
+            expected.push(Expect::Single);
+        }
+        put_command(&mut out, Command::Query, self.setup_statement().as_bytes());
+        expected.push(Expect::Query);
+        if !self.init_query.is_empty() {
+            put_command(&mut out, Command::Query, self.init_query.as_bytes());
+            expected.push(Expect::Query);
+        }
+        self.stream.send(&out).await?;
+        let mut last = Vec::new();
+        for completion in self.replies(&expected).await? {
+            last = refused(completion)?.changes;
+        }
+        if self.init_query.is_empty() {
+            return Ok(Vec::new());
+        }
+        let variable = |change| match change {
+            Change::Variable { name, value } => Some((name, value)),
+            _ => None,
+        };
+        Ok(last.into_iter().filter_map(variable).collect())
     }
 
     /// The character set is told by name: the login's one-byte collation is only a wish, which
     /// the server's own configuration may override.
     fn setup_statement(&self) -> String {
         let mut text = String::from("SET SESSION ");
-        if !self.facts.tracked.is_empty() {
-            text.push_str("session_track_schema=ON,session_track_state_change=ON,");
-            text.push_str("session_track_transaction_info='CHARACTERISTICS',");
-            text.push_str("session_track_system_variables='");
-            text.push_str(&self.facts.tracked);
-            text.push_str("',");
-        }
+        text.push_str("session_track_schema=ON,session_track_state_change=ON,");
+        text.push_str("session_track_transaction_info='CHARACTERISTICS',");
+        text.push_str("session_track_system_variables='");
+        text.push_str(&self.facts.tracked);
+        text.push_str("',");
         let canonical = Charset::canonical();
         let Charset { name, collation } = canonical;
         format!(
@@ -52,7 +77,11 @@ impl Connection {
     }
 }
 
-/// What a connection holds right after its setup.
-pub(super) fn baseline(schema: Option<&str>, multi_statements: bool) -> SessionState {
-    SessionState::new(schema, &Charset::canonical(), multi_statements)
+impl Facts {
+    /// What a connection holds right after its setup.
+    pub fn baseline(&self, schema: Option<&str>, multi_statements: bool) -> SessionState {
+        let plain = SessionState::new(schema, &Charset::canonical(), multi_statements);
+        let set = self.variables.iter();
+        plain.with_variables(set.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
 }

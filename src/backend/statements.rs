@@ -1,12 +1,15 @@
 //! The prepared statements that live on one connection, least recently used first to go.
 //!
-//! Owns which of the sessions' statements has which server-side id here, and the parameter types
-//! the server last heard for it. It never sends: what it drops it returns, to be closed.
+//! Owns which of the sessions' statements has which server-side id here, the parameter types the
+//! server last heard for it, and the ids that are to be closed. It never sends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use crate::session::Statement;
+use crate::wire::{Command, put_command};
 
 #[derive(Debug)]
 pub struct ServerStatement {
@@ -19,29 +22,39 @@ pub struct ServerStatement {
 
 #[derive(Debug, Default)]
 pub struct ServerStatements {
-    by_fingerprint: HashMap<Key, ServerStatement>,
+    kept: HashMap<Key, ServerStatement>,
     clock: u64,
+    /// No session needs them any more.
+    to_close: Vec<u32>,
 }
 
-/// A statement, and whether it is executed with a cursor: MySQL 9.7 answers a plain execute with
-/// no rows and no end once a cursor was the first to execute the same server-side statement.
-type Key = (u64, bool);
+/// Whose server-side statement it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Twin {
+    /// Any session's that has the same text under the same state.
+    Shared,
+    /// One session's, by the client's id: a cursor or long data is on it. (MySQL 9.7 also answers
+    /// a plain execute with no rows and no end once a cursor was the first to execute it.)
+    Private(u32),
+}
+
+type Key = (u64, Twin);
 
 impl ServerStatements {
     /// Many connections share the server's max_prepared_stmt_count (16,382 by default).
     pub const MOST: usize = 100;
 
     pub fn len(&self) -> usize {
-        self.by_fingerprint.len()
+        self.kept.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.by_fingerprint.is_empty()
+        self.kept.is_empty()
     }
 
-    pub fn get(&mut self, statement: &Statement, cursor: bool) -> Option<&mut ServerStatement> {
+    pub fn get(&mut self, statement: &Statement, twin: Twin) -> Option<&mut ServerStatement> {
         self.clock += 1;
-        let found = self.by_fingerprint.get_mut(&(statement.fingerprint(), cursor))?;
+        let found = self.kept.get_mut(&(statement.fingerprint(), twin))?;
         if !std::ptr::eq(Arc::as_ptr(&found.statement), statement)
             && !found.statement.same(statement)
         {
@@ -51,26 +64,53 @@ impl ServerStatements {
         Some(found)
     }
 
-    /// Returns the server-side id that has to be closed to make room, if any.
-    #[must_use]
-    pub fn insert(&mut self, statement: &Arc<Statement>, cursor: bool, id: u32) -> Option<u32> {
+    /// Makes room if need be: what has to go is closed with the next request.
+    pub fn insert(&mut self, statement: &Arc<Statement>, twin: Twin, id: u32) {
         self.clock += 1;
         let new =
             ServerStatement { id, types: None, statement: Arc::clone(statement), used: self.clock };
-        if let Some(old) = self.by_fingerprint.insert((statement.fingerprint(), cursor), new) {
-            return Some(old.id);
+        let replaced = self.kept.insert((statement.fingerprint(), twin), new);
+        self.to_close.extend(replaced.map(|old| old.id));
+        if self.kept.len() > Self::MOST {
+            self.drop_oldest();
         }
-        if self.by_fingerprint.len() <= Self::MOST {
-            return None;
+    }
+
+    /// The session gives the connection up: what was its own goes.
+    pub fn drop_private(&mut self) {
+        let to_close = &mut self.to_close;
+        self.kept.retain(|(_, twin), kept| {
+            let stays = *twin == Twin::Shared;
+            if !stays {
+                to_close.push(kept.id);
+            }
+            stays
+        });
+    }
+
+    pub fn has_private(&self) -> bool {
+        self.kept.keys().any(|(_, twin)| *twin != Twin::Shared)
+    }
+
+    /// COM_STMT_CLOSE for all that must go; it has no reply.
+    pub fn put_closes(&mut self, out: &mut BytesMut) {
+        for id in self.to_close.drain(..) {
+            put_command(out, Command::StmtClose, &id.to_le_bytes());
         }
-        let oldest = self.by_fingerprint.iter().min_by_key(|(_, kept)| kept.used);
-        let oldest = oldest.map(|(fingerprint, _)| *fingerprint)?;
-        self.by_fingerprint.remove(&oldest).map(|gone| gone.id)
     }
 
     /// After COM_RESET_CONNECTION or COM_CHANGE_USER the server has none.
     pub fn clear(&mut self) {
-        self.by_fingerprint.clear();
+        self.kept.clear();
+        self.to_close.clear();
+    }
+
+    /// Never one that a cursor or long data may be on.
+    fn drop_oldest(&mut self) {
+        let shared = self.kept.iter().filter(|((_, twin), _)| *twin == Twin::Shared);
+        let oldest = shared.min_by_key(|(_, kept)| kept.used).map(|(key, _)| *key);
+        let gone = oldest.and_then(|key| self.kept.remove(&key));
+        self.to_close.extend(gone.map(|kept| kept.id));
     }
 }
 
@@ -90,20 +130,36 @@ mod tests {
     #[test]
     fn equal_texts_share_one_server_statement() {
         let mut kept = ServerStatements::default();
-        assert_eq!(kept.insert(&statement("SELECT ?"), false, 7), None);
-        assert_eq!(kept.get(&statement("SELECT ?"), false).map(|found| found.id), Some(7));
-        assert!(kept.get(&statement("SELECT 1"), false).is_none());
-        assert_eq!(kept.insert(&statement("SELECT ?"), false, 8), Some(7));
+        kept.insert(&statement("SELECT ?"), Twin::Shared, 7);
+        assert_eq!(kept.get(&statement("SELECT ?"), Twin::Shared).map(|found| found.id), Some(7));
+        assert!(kept.get(&statement("SELECT 1"), Twin::Shared).is_none());
+        kept.insert(&statement("SELECT ?"), Twin::Shared, 8);
+        assert_eq!(kept.to_close, [7]);
     }
 
     #[test]
     fn the_least_recently_used_goes() {
         let mut kept = ServerStatements::default();
+        kept.insert(&statement("SELECT 0"), Twin::Private(1), 5000);
         for n in 0..ServerStatements::MOST {
-            assert_eq!(kept.insert(&statement(&format!("SELECT {n}")), false, n as u32), None);
+            kept.insert(&statement(&format!("SELECT {n}")), Twin::Shared, n as u32);
         }
-        assert!(kept.get(&statement("SELECT 0"), false).is_some());
-        assert_eq!(kept.insert(&statement("SELECT 'more'"), false, 999), Some(1));
+        assert_eq!(kept.to_close, [0]);
+        assert!(kept.get(&statement("SELECT 1"), Twin::Shared).is_some());
+        kept.insert(&statement("SELECT 'more'"), Twin::Shared, 999);
+        assert_eq!(kept.to_close, [0, 2]);
         assert_eq!(kept.len(), ServerStatements::MOST);
+    }
+
+    #[test]
+    fn what_was_private_is_closed() {
+        let mut kept = ServerStatements::default();
+        kept.insert(&statement("SELECT ?"), Twin::Shared, 1);
+        kept.insert(&statement("SELECT ?"), Twin::Private(4), 2);
+        kept.drop_private();
+        let mut out = BytesMut::new();
+        kept.put_closes(&mut out);
+        assert_eq!(&out[..], [5, 0, 0, 0, 0x19, 2, 0, 0, 0]);
+        assert_eq!((kept.len(), kept.has_private()), (1, false));
     }
 }

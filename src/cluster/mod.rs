@@ -15,7 +15,7 @@ use crate::config;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::pool::{BorrowError, Borrowed, Limits, Pool, Want};
-use crate::secrets::{Account, Vault};
+use crate::secrets::Vault;
 use crate::wire::Capabilities;
 
 pub struct Cluster {
@@ -50,11 +50,16 @@ impl Cluster {
 
     /// Tries until the target has answered once, then opens its pool.
     pub async fn learn(self: Arc<Self>, dialer: Dialer, vault: Arc<Vault>) {
+        let stopping = self.lifecycle.stopping();
+        let _ = stopping.run_until_cancelled(self.try_until_ready(dialer, &vault)).await;
+    }
+
+    async fn try_until_ready(&self, dialer: Dialer, vault: &Arc<Vault>) {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.ask(&dialer, &vault).await {
-                Ok((facts, account, identity)) => {
-                    self.open(dialer, facts, account, identity);
+            match self.ask(&dialer, vault).await {
+                Ok(facts) => {
+                    self.open(dialer, facts, vault);
                     return;
                 }
                 Err(error) => {
@@ -113,11 +118,7 @@ impl Cluster {
     }
 
     /// The first account that can log in speaks for all.
-    async fn ask(
-        &self,
-        dialer: &Dialer,
-        vault: &Vault,
-    ) -> Result<(Arc<Facts>, Arc<Account>, Identity), BackendError> {
+    async fn ask(&self, dialer: &Dialer, vault: &Vault) -> Result<Arc<Facts>, BackendError> {
         let generation = vault.current();
         let mut last = BackendError::NoAccount;
         for account in generation.accounts() {
@@ -128,12 +129,12 @@ impl Cluster {
             };
             let mut passwords = vec![&account.target.password];
             passwords.extend(&account.target.previous);
-            match dialer.dial(identity.clone(), &passwords, None).await {
+            match dialer.dial(identity, &passwords, None).await {
                 Ok(connection) => {
                     let facts = Arc::clone(&connection.facts);
                     // Its slot is free again before the pool may count on it.
                     connection.close(Duration::from_secs(5)).await;
-                    return Ok((facts, Arc::clone(account), identity));
+                    return Ok(facts);
                 }
                 Err(error) if error.is_outage() => return Err(error),
                 Err(error) => last = error,
@@ -142,7 +143,7 @@ impl Cluster {
         Err(last)
     }
 
-    fn open(&self, dialer: Dialer, facts: Arc<Facts>, account: Arc<Account>, identity: Identity) {
+    fn open(&self, dialer: Dialer, facts: Arc<Facts>, vault: &Arc<Vault>) {
         let max_connections = self.settings.max_connections.of(facts.max_connections);
         let limits = Limits {
             max_connections,
@@ -159,9 +160,8 @@ impl Cluster {
             max_connections,
             "the target is ready"
         );
-        let warm_for = Some((account, identity));
         let (metrics, lifecycle) = (Arc::clone(&self.metrics), self.lifecycle.clone());
-        let pool = Pool::new(dialer, limits, warm_for, metrics, lifecycle);
+        let pool = Pool::new(dialer, limits, Arc::clone(vault), metrics, lifecycle);
         self.lifecycle.spawn("keep", pool.clone().keep());
         let _ = self.ready.set(Ready { pool, facts });
         self.set_trouble(None);

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use super::refuse::Word;
 use super::serve::Session;
 use crate::session::Answer;
-use crate::wire::{OkReply, TextResult, put_ok};
+use crate::wire::{Kind, OkReply, TextResult, put_ok};
 
 impl Session {
     /// `sql` is the statement as typed, for the name of a result's column.
@@ -14,19 +14,17 @@ impl Session {
         match answer {
             Answer::Nothing => {}
             Answer::Ok => self.put_plain_ok(out, seq),
-            Answer::Number(number) => {
-                let name = expression_name(sql);
-                self.put_rows(out, seq, &[&name], &[vec![number.to_string()]]);
+            Answer::Number(number) => self.put_number(out, seq, &expression_name(sql), *number),
+            Answer::ConnectionId => {
+                self.put_number(out, seq, &expression_name(sql), i64::from(self.presence.id));
             }
             Answer::Diagnostics { count_only: true, errors_only } => {
                 let name =
                     if *errors_only { "@@session.error_count" } else { "@@session.warning_count" };
-                let count = self.error_rows().len().to_string();
-                self.put_rows(out, seq, &[name], &[vec![count]]);
+                let failed = self.ledger.last_error().is_some();
+                self.put_number(out, seq, name, i64::from(failed));
             }
-            Answer::Diagnostics { .. } => {
-                self.put_rows(out, seq, &["Level", "Code", "Message"], &self.error_rows());
-            }
+            Answer::Diagnostics { .. } => self.put_diagnostics(out, seq),
             Answer::Refuse(refusal) => {
                 Word::refusal(*refusal).put(out, seq);
             }
@@ -38,29 +36,36 @@ impl Session {
         put_ok(out, seq, &reply, self.capabilities);
     }
 
-    fn put_rows(&self, out: &mut BytesMut, seq: u8, columns: &[&str], rows: &[Vec<String>]) {
-        let status = self.ledger.status();
-        let mut result = TextResult::begin(out, seq, self.capabilities, status, columns);
-        for row in rows {
-            result.row(row.iter().map(|value| Some(value.as_bytes())));
-        }
+    fn put_number(&self, out: &mut BytesMut, seq: u8, name: &str, number: i64) {
+        let (capabilities, status) = (self.capabilities, self.ledger.status());
+        let columns = [(name, Kind::Integer)];
+        let mut result = TextResult::begin_as(out, seq, capabilities, status, &columns);
+        result.row([Some(number.to_string().as_bytes())]);
         result.end();
     }
 
-    fn error_rows(&self) -> Vec<Vec<String>> {
-        let row = |error: &crate::wire::ErrPacket| {
-            vec!["Error".to_owned(), error.code.to_string(), error.message.clone()]
-        };
-        self.ledger.last_error().map(row).into_iter().collect()
+    /// What SHOW WARNINGS and SHOW ERRORS list after a statement that failed.
+    fn put_diagnostics(&self, out: &mut BytesMut, seq: u8) {
+        let (capabilities, status) = (self.capabilities, self.ledger.status());
+        let columns = [("Level", Kind::Text), ("Code", Kind::Integer), ("Message", Kind::Text)];
+        let mut result = TextResult::begin_as(out, seq, capabilities, status, &columns);
+        if let Some(error) = self.ledger.last_error() {
+            let code = error.code.to_string();
+            let row = [&b"Error"[..], code.as_bytes(), error.message.as_bytes()];
+            result.row(row.map(Some));
+        }
+        result.end();
     }
 }
 
-/// The name MySQL gives the column of `SELECT expression`: the expression as it was typed.
+/// The name MySQL gives the column of `SELECT expression`: the expression as it was typed, without
+/// the comments around it.
 fn expression_name(sql: &[u8]) -> String {
     let text = String::from_utf8_lossy(sql);
-    let text = text.trim().trim_end_matches(';').trim_end();
-    let rest = text.split_once(char::is_whitespace).map_or(text, |(_, rest)| rest);
-    rest.trim().to_owned()
+    let select = text.to_ascii_lowercase().find("select").map_or(0, |at| at + "select".len());
+    let expression = text.get(select..).unwrap_or_default();
+    let end = [";", "/*", "#", "--"].iter().filter_map(|mark| expression.find(mark)).min();
+    expression.get(..end.unwrap_or(expression.len())).unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -70,6 +75,7 @@ mod tests {
     #[test]
     fn a_column_is_named_as_it_was_typed() {
         assert_eq!(expression_name(b"SELECT ROW_COUNT()"), "ROW_COUNT()");
+        assert_eq!(expression_name(b"/* x */ SELECT ROW_COUNT() -- y"), "ROW_COUNT()");
         assert_eq!(expression_name(b"  select  row_count( ) ;"), "row_count( )");
     }
 }

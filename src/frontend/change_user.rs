@@ -1,7 +1,6 @@
 //! COM_CHANGE_USER: a new login on the same wire, answered without a server.
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 
 use super::End;
 use super::greet::{fallback, identity, ledger_login};
@@ -39,7 +38,7 @@ impl Session {
                 AuthSwitch { plugin: plugin.name().to_owned(), nonce: nonce.as_bytes().to_vec() };
             let mut out = BytesMut::with_capacity(64);
             switch.put(&mut out, seq);
-            self.stream.write_all(&out).await.map_err(|_| End::HungUp)?;
+            self.stream.send(&out).await.map_err(|_| End::HungUp)?;
             let answer = self.inbound.packet(&mut self.stream, LIMIT).await;
             let (answered, payload) = answer.map_err(|_| End::HungUp)?;
             seq = answered.wrapping_add(1);
@@ -53,6 +52,7 @@ impl Session {
         self.release_reset().await;
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
         self.identity = identity(&self.shared, &account, self.capabilities);
+        self.presence.set_user(&account.username);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());
         let login = ledger_login(&self.shared, schema, request.collation, self.capabilities);
@@ -62,13 +62,13 @@ impl Session {
             seq = AuthMore { data: &[3] }.put(&mut out, seq);
         }
         self.put_plain_ok(&mut out, seq);
-        self.stream.write_all(&out).await.map_err(|_| End::HungUp)
+        self.stream.send(&out).await.map_err(|_| End::HungUp)
     }
 
     async fn refuse_and_end(&mut self, word: &Word, seq: u8, end: End) -> Result<(), End> {
         let mut out = BytesMut::with_capacity(128);
         word.put(&mut out, seq);
-        let _ = self.stream.write_all(&out).await;
+        let _ = self.stream.send(&out).await;
         Err(end)
     }
 }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 
 use super::End;
 use super::inbound::Incoming;
@@ -14,11 +13,12 @@ use super::prepare::Rewritten;
 use super::refuse::{Lost, Word};
 use super::relay::{Broken, Reply};
 use super::restore::Prefix;
-use super::serve::Session;
+use super::serve::{Session, in_time};
 use crate::metrics::{Direction, Side};
 use crate::pool::{Borrowed, CloseReason, Want};
-use crate::session::{Disposition, Forward};
-use crate::wire::{Completion, Expect, HEADER_LEN, MAX_PAYLOAD, Outcome};
+use crate::registry::Doom;
+use crate::session::{Disposition, Forward, SessionState};
+use crate::wire::{Change, Command, Completion, Expect, HEADER_LEN, MAX_PAYLOAD, Outcome};
 
 /// What stands between a request and its reply.
 pub(super) enum Trouble {
@@ -28,6 +28,9 @@ pub(super) enum Trouble {
     Doubtful(Word),
     Server,
 }
+
+/// After these the server closes the connection: shutdown, killed, disconnected.
+const LAST_WORDS: [u16; 4] = [1053, 1927, 3169, 4031];
 
 impl Session {
     pub(super) async fn exchange(
@@ -69,17 +72,37 @@ impl Session {
     }
 
     async fn borrow(&mut self) -> Result<Borrowed, Word> {
+        self.refresh_account();
         let want = Want {
             identity: self.identity.clone(),
             account: &self.account,
             state: self.ledger.state(),
             patience: self.shared.limits.borrow_timeout,
         };
-        let mut borrowed =
-            self.shared.cluster.borrow(&want).await.map_err(|error| Word::borrow(&error))?;
+        let mut borrowed = tokio::select! {
+            biased;
+            borrowed = self.shared.cluster.borrow(&want) => {
+                borrowed.map_err(|error| Word::borrow(&error))?
+            }
+            () = self.presence.interrupted() => return Err(Word::doomed(Doom::Killed)),
+            doom = self.presence.last_bell() => return Err(Word::doomed(doom)),
+        };
         borrowed.on_behalf_of(&self.account);
         self.presence.attach(borrowed.id);
         Ok(borrowed)
+    }
+
+    /// A rotation reaches sessions that are here already: they speak for the account as it is now.
+    fn refresh_account(&mut self) {
+        let generation = self.shared.vault.current();
+        if generation.number == self.identity.generation {
+            return;
+        }
+        self.identity.generation = generation.number;
+        if let Some(account) = generation.account(&self.account.username) {
+            self.account = Arc::clone(account);
+            self.identity.username = account.target.username.as_str().into();
+        }
     }
 
     /// No connection: the request is thrown away, the client told, the session lives.
@@ -112,19 +135,16 @@ impl Session {
                 word
             }
             Trouble::Word(word) => {
-                self.presence.detach().await;
                 let state = Arc::clone(&borrowed.state);
-                borrowed.give_back(&state);
+                self.part_with(borrowed, Some(&state)).await;
                 word
             }
             Trouble::Doubtful(word) if !held => {
-                self.presence.detach().await;
-                borrowed.clean();
+                self.part_with(borrowed, None).await;
                 word
             }
             Trouble::Doubtful(_) | Trouble::Server => {
-                self.presence.detach().await;
-                borrowed.close(CloseReason::Dead);
+                self.part_with(borrowed, None).await;
                 return self.lost(held, Lost::NotStarted, forward, incoming).await;
             }
         };
@@ -158,24 +178,25 @@ impl Session {
         let front = self.inbound.front(incoming);
         let request = rewritten.as_ref().map_or(&*front, |rewritten| &rewritten.0[..]);
         let mut took_it = if prefix.is_empty() {
-            stream.write_all(request).await.is_ok()
+            stream.send(request).await.is_ok()
         } else {
             let mut out = BytesMut::with_capacity(prefix.bytes.len() + request.len());
             out.extend_from_slice(&prefix.bytes);
             out.extend_from_slice(request);
-            stream.write_all(&out).await.is_ok()
+            stream.send(&out).await.is_ok()
         };
         self.inbound.consume(incoming.here);
         let mut left = HEADER_LEN + incoming.header.len - incoming.here;
         let mut header = incoming.header;
         loop {
             while left > 0 {
-                let more = self.inbound.more(&mut self.stream, left).await;
+                let more = self.inbound.more(&mut self.stream, left);
+                let more = in_time(&self.presence, more).await;
                 let more = more.map_err(|_| End::HungUp)?;
                 self.ledger.on_request_bytes(more);
                 // A server that refuses the rest may still say why; the client listens only after
                 // it has said all.
-                took_it = took_it && stream.write_all(more).await.is_ok();
+                took_it = took_it && stream.send(more).await.is_ok();
                 let count = more.len();
                 self.inbound.consume(count);
                 self.shared.metrics.client.bytes.of(Direction::In).inc_by(count as u64);
@@ -186,7 +207,7 @@ impl Session {
             }
             header = self.inbound.header(&mut self.stream).await.map_err(|_| End::HungUp)?;
             left = header.len;
-            took_it = took_it && stream.write_all(&header.bytes()).await.is_ok();
+            took_it = took_it && stream.send(&header.bytes()).await.is_ok();
         }
     }
 
@@ -194,44 +215,86 @@ impl Session {
     async fn settle(&mut self, mut borrowed: Borrowed, reply: &mut Reply) -> Result<(), End> {
         borrowed.busy = false;
         let completion = reply.take_completion();
-        if matches!(completion.outcome, Outcome::Err(_)) {
-            self.shared.metrics.errors.of(Side::Server).inc();
+        let dying = self.is_dying(&completion.outcome);
+        if completion.changes.iter().any(|change| matches!(change, Change::Schema(_))) {
+            borrowed.astray = false;
         }
-        self.note_server_statement(&mut borrowed, &completion, reply);
+        self.note_server_statement(&mut borrowed, &completion);
         let mut disposition = self.ledger.on_completion(&completion);
-        if disposition == Disposition::Ask {
-            disposition = Box::pin(self.ask(&mut borrowed)).await;
+        if !matches!(disposition, Disposition::GiveBack | Disposition::Hold) && !dying {
+            disposition = Box::pin(self.ask(&mut borrowed, disposition)).await;
         }
-        if reply.has_leftover() {
-            tracing::warn!(connection = borrowed.id, "the server sent more than its reply");
-            self.presence.detach().await;
-            borrowed.close(CloseReason::Talking);
+        let mut pinned = false;
+        if dying || borrowed.busy || reply.has_leftover() {
+            tracing::debug!(connection = borrowed.id, "closing a connection after its reply");
+            self.part_with(borrowed, None).await;
+            pinned = !self.ledger.pins().is_empty();
             self.ledger.on_lost();
-        } else if disposition == Disposition::Hold {
-            self.borrowed = Some(borrowed);
         } else {
-            self.presence.detach().await;
-            match reply.actual_state.take() {
-                Some(state) => borrowed.give_back(&state),
-                None => borrowed.give_back(self.ledger.state()),
-            }
+            self.keep_or_give_back(borrowed, disposition).await;
         }
         let bytes = reply.last_bytes();
         self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
-        self.stream.write_all(bytes).await.map_err(|_| End::HungUp)
+        self.stream.send(bytes).await.map_err(|_| End::HungUp)?;
+        if pinned { Err(End::ServerLost) } else { Ok(()) }
     }
 
-    /// An error packet says nothing of the transaction; COM_PING's OK does.
-    async fn ask(&mut self, borrowed: &mut Borrowed) -> Disposition {
-        borrowed.busy = true;
-        match borrowed.command(crate::wire::Command::Ping, b"", Expect::Single).await {
-            Ok(pong) => {
-                borrowed.busy = false;
-                self.ledger.on_status(pong.status.unwrap_or_default())
-            }
-            // Still busy: dropped or held, it is never given back.
-            Err(_) => Disposition::Hold,
+    async fn keep_or_give_back(&mut self, mut borrowed: Borrowed, disposition: Disposition) {
+        let state = if borrowed.astray {
+            Arc::new(self.ledger.state().with_schema(borrowed.state.schema()))
+        } else {
+            Arc::clone(self.ledger.state())
+        };
+        if disposition == Disposition::Hold {
+            borrowed.state = state;
+            self.borrowed = Some(borrowed);
+        } else {
+            self.part_with(borrowed, Some(&state)).await;
         }
+    }
+
+    /// `None`: its state is unknown, or it is dying. A KILL that was meant for this session's
+    /// connection may still be on its way there.
+    pub(super) async fn part_with(
+        &mut self,
+        mut borrowed: Borrowed,
+        state: Option<&Arc<SessionState>>,
+    ) {
+        let killed = self.presence.detach().await;
+        match state.filter(|_| !killed) {
+            Some(state) => {
+                borrowed.statements.drop_private();
+                borrowed.give_back(state);
+            }
+            None => borrowed.close(CloseReason::Doubtful),
+        }
+    }
+
+    fn is_dying(&self, outcome: &Outcome) -> bool {
+        let Outcome::Err(error) = outcome else { return false };
+        self.shared.metrics.errors.of(Side::Server).inc();
+        LAST_WORDS.contains(&error.code)
+    }
+
+    /// An error packet says nothing of the transaction, COM_PING's OK does; SET NAMES reports no
+    /// collation. After a failure the connection stays busy, and is closed.
+    async fn ask(&mut self, borrowed: &mut Borrowed, question: Disposition) -> Disposition {
+        borrowed.busy = true;
+        let mut disposition = question;
+        if disposition == Disposition::Ask {
+            let pong = borrowed.command(Command::Ping, b"", Expect::Single).await;
+            let Ok(pong) = pong else { return Disposition::Hold };
+            disposition = self.ledger.on_pong(&pong);
+        }
+        if disposition == Disposition::AskCollation {
+            let rows = borrowed.query("SELECT @@SESSION.collation_connection").await;
+            let collation =
+                rows.ok().and_then(|rows| rows.into_iter().next()?.into_iter().next()?);
+            let Some(collation) = collation else { return Disposition::Hold };
+            disposition = self.ledger.on_collation(&collation);
+        }
+        borrowed.busy = false;
+        disposition
     }
 
     async fn on_broken(
@@ -246,8 +309,7 @@ impl Session {
             return Err(End::HungUp);
         };
         tracing::debug!(%error, connection = borrowed.id, "the server was lost under a statement");
-        self.presence.detach().await;
-        borrowed.close(CloseReason::Doubtful);
+        self.part_with(borrowed, None).await;
         let how = match (self.ledger.in_transaction(), server_took_it) {
             (true, _) => Lost::Transaction,
             (false, true) => Lost::MayHaveRun,

@@ -129,7 +129,6 @@ impl Guest {
             self.accept(fast_auth_ok, login).await?;
             Ok(account)
         } else {
-            self.shared.metrics.client.logins.of(LoginOutcome::Denied).inc();
             let with_password = !login.auth_response.is_empty();
             let host = host(&self.presence.peer);
             let word = Word::bad_login(&login.user, host, with_password);
@@ -198,7 +197,7 @@ impl Guest {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
-        self.stream.write_all(bytes).await.map_err(|_| End::HungUp)
+        self.stream.send(bytes).await.map_err(|_| End::HungUp)
     }
 }
 
@@ -229,8 +228,11 @@ pub(super) fn ledger_login(
     collation: u16,
     capabilities: Capabilities,
 ) -> session::Login {
-    let mariadb = shared.cluster.facts().is_some_and(|facts| facts.mariadb);
+    let facts = shared.cluster.facts();
+    let mariadb = facts.is_some_and(|facts| facts.mariadb);
     session::Login {
+        sql_mode: facts.map(|facts| facts.sql_mode.clone()).unwrap_or_default(),
+        variables: facts.map(|facts| facts.variables.clone()).unwrap_or_default(),
         schema: schema.map(str::to_owned),
         charset: charset(collation, mariadb),
         capabilities,

@@ -2,27 +2,27 @@
 
 use super::refuse::Word;
 use super::serve::Session;
-use crate::registry::{Doom, Registry};
+use crate::registry::Doom;
 
 impl Session {
-    /// `Ok(None)`: not one of our ids, the server may know it. `Ok(Some)`: killed.
-    pub(super) async fn kill(&self, id: u64, query_only: bool) -> Result<Option<()>, Word> {
-        if !Registry::is_own(id) {
-            return Ok(None);
-        }
+    /// Only ids that were given out here are known. The server's own would name a connection that
+    /// another session may have in hand by now.
+    pub(super) async fn kill(&self, id: u64, query_only: bool) -> Result<(), Word> {
         let found = u32::try_from(id).ok().and_then(|id| self.shared.registry.get(id));
         let Some(entry) = found else { return Err(Word::unknown_thread(id)) };
-        if entry.user() != self.presence.user() {
+        if *entry.user() != *self.presence.user() {
             return Err(Word::not_owner(id));
         }
         if entry.id == self.presence.id {
             return self.kill_self(query_only);
         }
-        if !query_only {
+        if query_only {
+            entry.interrupt();
+        } else {
             entry.doom(Doom::Killed);
         }
         // Held until the KILL is done: the connection cannot pass to another session meanwhile.
-        if let (Some(aim), Some(pool)) = (entry.aim(), self.shared.cluster.pool()) {
+        if let (Some(aim), Some(pool)) = (entry.aim(!query_only), self.shared.cluster.pool()) {
             let killed = pool.kill(&self.identity, &self.account, aim.connection, query_only).await;
             if let Err(error) = killed
                 && !is_gone(&error)
@@ -30,11 +30,11 @@ impl Session {
                 return Err(Word::kill_failed(&error));
             }
         }
-        Ok(Some(()))
+        Ok(())
     }
 
     /// KILL of oneself interrupts the KILL; without QUERY it is also the end of the session.
-    fn kill_self(&self, query_only: bool) -> Result<Option<()>, Word> {
+    fn kill_self(&self, query_only: bool) -> Result<(), Word> {
         if !query_only {
             self.presence.doom(Doom::Killed);
         }

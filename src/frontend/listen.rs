@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
+use crate::metrics::{LoginOutcome, Side};
 use crate::net::{Listener, Stream};
 
 /// After an accept that failed (no descriptors left, say) there is no hurry.
@@ -41,6 +42,7 @@ async fn come_in(stream: Stream, peer: String, shared: Arc<Shared>) {
     let guest = Guest::count(&shared);
     if guest.number > shared.limits.max_connections {
         refuse(stream, &Word::too_many_clients()).await;
+        shared.metrics.client.logins.of(LoginOutcome::TooMany).inc();
         shared.metrics.client.closes.at(End::TooMany as usize).inc();
         return;
     }
@@ -48,16 +50,32 @@ async fn come_in(stream: Stream, peer: String, shared: Arc<Shared>) {
     let greeted = Box::pin(Session::greet(stream, peer, Arc::clone(&shared))).await;
     let end = match greeted {
         Ok(session) => Box::new(session).serve().await,
-        Err(end) => end,
+        Err(end) => {
+            shared.metrics.client.logins.of(outcome(end)).inc();
+            end
+        }
     };
+    if end == End::Malformed {
+        shared.metrics.errors.of(Side::Client).inc();
+    }
     shared.metrics.client.closes.at(end as usize).inc();
+}
+
+/// Of a login that came to nothing.
+fn outcome(end: End) -> LoginOutcome {
+    match end {
+        End::LoginRefused => LoginOutcome::Denied,
+        End::TlsRequired => LoginOutcome::TlsRequired,
+        End::LoginTimeout => LoginOutcome::Timeout,
+        _ => LoginOutcome::Broken,
+    }
 }
 
 async fn refuse(mut stream: Stream, word: &Word) {
     let mut out = BytesMut::with_capacity(64);
     word.put(&mut out, 0);
     let say = async {
-        stream.write_all(&out).await?;
+        stream.send(&out).await?;
         stream.shutdown().await
     };
     let _ = tokio::time::timeout(Duration::from_secs(1), say).await;

@@ -3,21 +3,20 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 use super::exchange::Trouble;
 use super::inbound::Incoming;
 use super::refuse::Word;
-use super::relay::Reply;
 use super::restore::Prefix;
 use super::serve::Session;
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Twin};
 use crate::metrics::PrepareWay;
 use crate::pool::Borrowed;
 use crate::session::{Prepared, Refusal, Statement};
 use crate::wire::{
-    Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, put_command,
-    set_statement_id, with_types,
+    Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, set_statement_id,
+    with_types,
 };
 
 /// The front of the request, rebuilt; it takes the place of the bytes in the buffer.
@@ -35,16 +34,16 @@ impl Session {
         let Some(prepared) = self.ledger.statements.get(id).cloned() else {
             return Err(Trouble::Word(Word::refusal(Refusal::UnknownStatement { id })));
         };
-        let cursor = wants_cursor(&prepared, self.inbound.front(incoming));
-        let known = borrowed.statements.get(&prepared.statement, cursor).map(|known| known.id);
+        let twin = twin(id, &prepared, self.inbound.front(incoming));
+        let known = borrowed.statements.get(&prepared.statement, twin).map(|known| known.id);
         let server_id = match known {
             Some(server_id) => server_id,
-            None => Box::pin(self.prepare_here(borrowed, &prepared, cursor, prefix)).await?,
+            None => Box::pin(self.prepare_here(borrowed, &prepared, twin, prefix)).await?,
         };
         let payload = self.inbound.front(incoming).get_mut(HEADER_LEN..).unwrap_or_default();
         set_statement_id(payload, server_id);
         if incoming.command == Some(Command::StmtExecute as u8) {
-            return self.bind_types(borrowed, (id, cursor), &prepared, incoming);
+            return self.bind_types(borrowed, (id, twin), &prepared, incoming);
         }
         Ok(None)
     }
@@ -54,36 +53,34 @@ impl Session {
         &mut self,
         borrowed: &mut Borrowed,
         prepared: &Prepared,
-        cursor: bool,
+        twin: Twin,
         prefix: &mut Prefix,
     ) -> Result<u32, Trouble> {
-        self.flush(borrowed, prefix).await?;
-        let statement = &prepared.statement;
         let now = Arc::clone(self.ledger.state());
+        self.flush(borrowed, prefix, &now).await?;
+        let statement = &prepared.statement;
         let elsewhere = !statement.state.reads_like(&now);
         if elsewhere {
-            borrowed.state = Arc::clone(&now);
-            self.approach(borrowed, &statement.state, prefix).await?;
-            self.flush(borrowed, prefix).await?;
-            borrowed.state = Arc::clone(&statement.state);
+            let there = Arc::new(statement.state.to_read_within(&now));
+            self.approach(borrowed, &there, prefix).await?;
+            self.flush(borrowed, prefix, &there).await?;
         }
         borrowed.busy = true;
         let ok = borrowed.command(Command::StmtPrepare, &statement.text, Expect::Prepare).await;
         borrowed.busy = false;
+        if elsewhere {
+            self.approach(borrowed, &now, prefix).await?;
+        }
         let ok = match ok {
             Ok(completion) => completion.prepared.ok_or(Trouble::Server)?,
             Err(BackendError::Refused(error)) => {
-                return Err(Trouble::Doubtful(Word::from_server(&error)));
+                self.flush(borrowed, prefix, &now).await?;
+                return Err(Trouble::Word(Word::from_server(&error)));
             }
             Err(_) => return Err(Trouble::Server),
         };
         self.shared.metrics.session.prepares.of(PrepareWay::Again).inc();
-        if elsewhere {
-            self.approach(borrowed, &now, prefix).await?;
-        }
-        if let Some(closed) = borrowed.statements.insert(statement, cursor, ok.statement_id) {
-            put_command(&mut prefix.bytes, Command::StmtClose, &closed.to_le_bytes());
-        }
+        borrowed.statements.insert(statement, twin, ok.statement_id);
         Ok(ok.statement_id)
     }
 
@@ -91,14 +88,14 @@ impl Session {
     fn bind_types(
         &mut self,
         borrowed: &mut Borrowed,
-        (id, cursor): (u32, bool),
+        (id, twin): (u32, Twin),
         prepared: &Prepared,
         incoming: Incoming,
     ) -> Result<Option<Rewritten>, Trouble> {
         let malformed = || Trouble::Word(Word::refusal(Refusal::MalformedPacket));
         let payload = self.inbound.front(incoming).get(HEADER_LEN..).unwrap_or_default();
         let execute = Execute::parse(payload, prepared.params).map_err(|_| malformed())?;
-        let Some(there) = borrowed.statements.get(&prepared.statement, cursor) else {
+        let Some(there) = borrowed.statements.get(&prepared.statement, twin) else {
             return Err(Trouble::Server);
         };
         if execute.new_params_bound {
@@ -134,7 +131,6 @@ impl Session {
         &mut self,
         borrowed: &mut Borrowed,
         completion: &Completion,
-        reply: &mut Reply,
     ) {
         let (Some(ok), Some(text)) = (&completion.prepared, self.ledger.text_under_way()) else {
             return;
@@ -142,23 +138,20 @@ impl Session {
         self.shared.metrics.session.prepares.of(PrepareWay::Client).inc();
         let reading = self.ledger.reading_under_way();
         let statement = Statement::new(text, Arc::clone(self.ledger.state()), reading);
-        if let Some(closed) =
-            borrowed.statements.insert(&Arc::new(statement), false, ok.statement_id)
-        {
-            reply.close_later.put_u32_le(closed);
-        }
+        borrowed.statements.insert(&Arc::new(statement), Twin::Shared, ok.statement_id);
     }
 }
 
-/// Which of the two server-side statements the request is for. Long data comes before the execute
-/// tells, so it decides.
-fn wants_cursor(prepared: &Prepared, front: &[u8]) -> bool {
-    if prepared.long_data {
-        return false;
+/// Which of the server-side statements the request is for.
+fn twin(id: u32, prepared: &Prepared, front: &[u8]) -> Twin {
+    let command = front.get(HEADER_LEN).copied().and_then(Command::from_byte);
+    // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_execute.html:
+    // the flags, which name the cursor, stand behind the statement id.
+    let opens_cursor = command == Some(Command::StmtExecute)
+        && front.get(HEADER_LEN + 5).is_some_and(|flags| *flags != 0);
+    if opens_cursor || prepared.cursor || prepared.long_data {
+        Twin::Private(id)
+    } else {
+        Twin::Shared
     }
-    let command = front.get(HEADER_LEN).copied();
-    if command == Some(Command::StmtExecute as u8) {
-        return front.get(HEADER_LEN + 5).is_some_and(|flags| *flags != 0);
-    }
-    prepared.cursor
 }

@@ -152,6 +152,7 @@ impl Word {
                 *b"42000",
                 "Can't create more than max_prepared_stmt_count statements (current value: 16382)",
             ),
+            Refusal::StatementTooLarge => Self::packet_too_large(),
             Refusal::DiagnosticsGone => Self::new(
                 1235,
                 *b"42000",

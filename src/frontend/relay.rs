@@ -7,17 +7,17 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use super::refuse::Word;
 use super::restore::{Ahead, Prefix};
-use super::serve::Session;
+use super::serve::{Session, in_time};
 use crate::metrics::Direction;
 use crate::pool::Borrowed;
-use crate::session::{Forward, SessionState};
+use crate::session::{Forward, NEUTRAL_SCHEMA};
 use crate::wire::{
-    ClientFormat, Completion, ErrPacket, Expect, HEADER_LEN, Malformed, Outcome, Progress,
-    ReplyScanner, TrackFilter,
+    ClientFormat, Completion, ErrPacket, HEADER_LEN, Malformed, Outcome, Progress, ReplyScanner,
+    TrackFilter,
 };
 
 pub(super) struct Reply {
@@ -34,10 +34,6 @@ pub(super) struct Reply {
     first_seq: u8,
     error_seq: Option<u8>,
     completion: Completion,
-    /// What the connection holds, when that is not what the session wants.
-    pub actual_state: Option<Arc<SessionState>>,
-    /// Server-side statement ids that made room.
-    pub close_later: BytesMut,
 }
 
 pub(super) enum Broken {
@@ -60,8 +56,6 @@ impl Reply {
             first_seq,
             error_seq: Some(first_seq),
             completion: Completion::default(),
-            actual_state: None,
-            close_later: BytesMut::new(),
         }
     }
 
@@ -141,6 +135,7 @@ impl Session {
                 refused.get_or_insert(error);
             }
         }
+        self.note_reached(borrowed, refused.is_some());
         let instead = self.word_instead(borrowed, reply, refused.as_ref()).await?;
         let mut to = ClientFormat::of(self.capabilities);
         to.first_seq = reply.first_seq;
@@ -176,7 +171,7 @@ impl Session {
         let bytes = reply.last_bytes();
         if !bytes.is_empty() {
             let count = bytes.len() as u64;
-            self.stream.write_all(bytes).await.map_err(|_| Broken::Client)?;
+            self.stream.send(bytes).await.map_err(|_| Broken::Client)?;
             self.shared.metrics.client.bytes.of(Direction::Out).inc_by(count);
             reply.begun = true;
             reply.error_seq = scanner.between_packets().then(|| scanner.next_seq());
@@ -193,7 +188,7 @@ impl Session {
         ahead: Ahead,
     ) -> Result<Option<ErrPacket>, Broken> {
         let format = ClientFormat::same_as(borrowed.format);
-        let mut scanner = ReplyScanner::new(Expect::Single, borrowed.format, format);
+        let mut scanner = ReplyScanner::new(ahead.expect(), borrowed.format, format);
         loop {
             let progress = reply.scan(&mut scanner)?;
             reply.drop_scanned();
@@ -211,7 +206,19 @@ impl Session {
                 borrowed.pool().disprove(text);
                 Err(nonsense_text("a SET that was taken before is refused now"))
             }
-            Ahead::Other => Err(nonsense_text("COM_SET_OPTION is refused")),
+            Ahead::Other | Ahead::Neutral => Err(nonsense_text("a restore is refused")),
+        }
+    }
+
+    /// The prefix has been answered: what the connection holds now.
+    fn note_reached(&self, borrowed: &mut Borrowed, schema_refused: bool) {
+        if schema_refused {
+            // It stands on neutral ground, or on none.
+            let neutral = borrowed.state.schema().map(|_| NEUTRAL_SCHEMA);
+            borrowed.state = Arc::new(self.ledger.state().with_schema(neutral));
+            borrowed.astray = true;
+        } else if !borrowed.astray && !Arc::ptr_eq(&borrowed.state, self.ledger.state()) {
+            borrowed.state = Arc::clone(self.ledger.state());
         }
     }
 
@@ -225,15 +232,12 @@ impl Session {
         while reply.input.len() <= HEADER_LEN {
             reply.read(borrowed, HEADER_LEN + 1).await?;
         }
-        if let Some(error) = refused {
-            // The schema is gone: the connection stands on neutral ground, or on none.
-            let neutral = borrowed.state.schema().map(|_| "information_schema");
-            reply.actual_state = Some(Arc::new(self.ledger.state().with_schema(neutral)));
-            if reply.input.get(HEADER_LEN) == Some(&0xFF) {
-                return Ok(Some(Word::from_server(error)));
-            }
+        if let Some(error) = refused
+            && reply.input.get(HEADER_LEN) == Some(&0xFF)
+        {
+            return Ok(Some(Word::from_server(error)));
         }
-        if reply.input.get(HEADER_LEN) == Some(&0xFF) && self.presence.take_over_time() {
+        if reply.input.get(HEADER_LEN) == Some(&0xFF) && self.presence.is_over_time() {
             return Ok(Some(Word::over_time()));
         }
         Ok(None)
@@ -248,18 +252,20 @@ impl Session {
         let shift = scanner.seq_shift();
         let mut server_listens = true;
         loop {
-            let header = self.inbound.header(&mut self.stream).await.map_err(|_| Broken::Client)?;
+            let header = self.inbound.header(&mut self.stream);
+            let header = in_time(&self.presence, header).await.map_err(|_| Broken::Client)?;
             scanner.client_sent(header.seq);
             let mut bytes = header.bytes();
             if let Some(seq) = bytes.last_mut() {
                 *seq = header.seq.wrapping_sub(shift);
             }
-            server_listens = server_listens && borrowed.stream.write_all(&bytes).await.is_ok();
+            server_listens = server_listens && borrowed.stream.send(&bytes).await.is_ok();
             let mut left = header.len;
             while left > 0 {
-                let more = self.inbound.more(&mut self.stream, left).await;
+                let more = self.inbound.more(&mut self.stream, left);
+                let more = in_time(&self.presence, more).await;
                 let more = more.map_err(|_| Broken::Client)?;
-                server_listens = server_listens && borrowed.stream.write_all(more).await.is_ok();
+                server_listens = server_listens && borrowed.stream.send(more).await.is_ok();
                 let count = more.len();
                 self.inbound.consume(count);
                 left -= count;

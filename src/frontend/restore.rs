@@ -17,7 +17,7 @@ use super::serve::Session;
 use crate::backend::BackendError;
 use crate::pool::Borrowed;
 use crate::session::{Forward, Restore, SessionState, Step};
-use crate::wire::{Command, Expect, put_command};
+use crate::wire::{Command, Completion, Expect, Outcome, put_command};
 
 /// Commands that go ahead of a request, and what is expected back for each.
 #[derive(Default)]
@@ -32,9 +32,21 @@ pub(super) enum Ahead {
     Other,
     /// A proven SET, by its fingerprint.
     Set(u64),
+    Neutral,
+}
+
+impl Ahead {
+    pub fn expect(self) -> Expect {
+        if self == Self::Neutral { Expect::Query } else { Expect::Single }
+    }
 }
 
 impl Prefix {
+    fn push_neutral(&mut self) {
+        put_command(&mut self.bytes, Command::Query, NEUTRAL.as_bytes());
+        self.replies.push(Ahead::Neutral);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -68,17 +80,25 @@ impl Session {
         held: bool,
     ) -> Result<(Prefix, Option<Rewritten>), Trouble> {
         let mut prefix = Prefix::default();
+        borrowed.statements.put_closes(&mut prefix.bytes);
+        let want = Arc::clone(self.ledger.state());
         if !held {
-            let want = Arc::clone(self.ledger.state());
             self.approach(borrowed, &want, &mut prefix).await?;
         }
         if let Some(id) = forward.insert_id {
             prefix.push(&Step::Set(format!("SET SESSION last_insert_id={id}")));
         }
+        if forward.neutral {
+            prefix.push_neutral();
+        }
         let rewritten = match forward.statement {
             Some(id) => self.point_at_statement(borrowed, id, incoming, &mut prefix).await?,
             None => None,
         };
+        if forward.expect == Expect::Nothing {
+            // No reply of its own will be waited for.
+            Box::pin(self.flush(borrowed, &mut prefix, &want)).await?;
+        }
         Ok((prefix, rewritten))
     }
 
@@ -98,58 +118,109 @@ impl Session {
             }
             return Ok(());
         }
-        let Some(restore) = Restore::between(&borrowed.state, want) else {
-            // The pool hands out no such connection: only a new login takes a schema away.
-            return Err(Trouble::Server);
-        };
-        for step in &restore.steps {
-            match step {
-                Step::Set(text) if !borrowed.pool().is_proven(fingerprint(text)) => {
-                    Box::pin(self.try_first(borrowed, text)).await?;
-                }
-                step => prefix.push(step),
-            }
+        let untried = difference(borrowed, want)?;
+        if let Some(text) = untried.set().filter(|text| !is_proven(borrowed, text)) {
+            Box::pin(self.try_alone(borrowed, text, want)).await?;
+        }
+        for step in &difference(borrowed, want)?.steps {
+            prefix.push(step);
         }
         Ok(())
     }
 
-    async fn try_first(&mut self, borrowed: &mut Borrowed, text: &str) -> Result<(), Trouble> {
-        borrowed.busy = true;
-        let tried = borrowed.command(Command::Query, text.as_bytes(), Expect::Query).await;
-        borrowed.busy = false;
-        match tried {
-            Ok(_) => {
-                borrowed.pool().prove(fingerprint(text));
-                Ok(())
+    /// What another session left may not be undone by name. A reset undoes it; should the server
+    /// still refuse, it is this session's own state that it refuses.
+    async fn try_alone(
+        &mut self,
+        borrowed: &mut Borrowed,
+        text: &str,
+        want: &Arc<SessionState>,
+    ) -> Result<(), Trouble> {
+        if self.try_first(borrowed, text).await? {
+            borrowed.pool().prove(fingerprint(text));
+        } else {
+            self.reset_for(borrowed).await?;
+            if let Some(text) = difference(borrowed, want)?.set() {
+                self.insist(borrowed, text).await?;
             }
+        }
+        let reached = want.with_schema(borrowed.state.schema());
+        borrowed.state = Arc::new(reached.with_multi_statements(borrowed.state.multi_statements()));
+        Ok(())
+    }
+
+    /// `false`: refused, and nothing changed.
+    async fn try_first(&mut self, borrowed: &mut Borrowed, text: &str) -> Result<bool, Trouble> {
+        match self.ask_server(borrowed, text).await {
+            Ok(_) => Ok(true),
+            Err(BackendError::Refused(_)) => Ok(false),
+            Err(_) => Err(Trouble::Server),
+        }
+    }
+
+    async fn insist(&mut self, borrowed: &mut Borrowed, text: &str) -> Result<(), Trouble> {
+        match self.ask_server(borrowed, text).await {
+            Ok(_) => Ok(()),
             Err(BackendError::Refused(error)) => Err(Trouble::Word(Word::from_server(&error))),
             Err(_) => Err(Trouble::Server),
         }
     }
 
-    /// Sends the prefix by itself and reads its replies.
+    async fn ask_server(
+        &mut self,
+        borrowed: &mut Borrowed,
+        text: &str,
+    ) -> Result<Completion, BackendError> {
+        borrowed.busy = true;
+        let done = borrowed.command(Command::Query, text.as_bytes(), Expect::Query).await;
+        borrowed.busy = false;
+        done
+    }
+
+    async fn reset_for(&mut self, borrowed: &mut Borrowed) -> Result<(), Trouble> {
+        borrowed.busy = true;
+        borrowed.reset().await.map_err(|_| Trouble::Server)?;
+        borrowed.busy = false;
+        Ok(())
+    }
+
+    /// Sends the prefix by itself and reads its replies; the connection then holds `reached`.
     pub(super) async fn flush(
         &mut self,
         borrowed: &mut Borrowed,
         prefix: &mut Prefix,
+        reached: &Arc<SessionState>,
     ) -> Result<(), Trouble> {
         if prefix.is_empty() {
             return Ok(());
         }
         let prefix = std::mem::take(prefix);
         borrowed.busy = true;
-        let expected = vec![Expect::Query; prefix.replies.len()];
+        let expected: Vec<Expect> = prefix.replies.iter().map(|ahead| ahead.expect()).collect();
         let replies = borrowed.pipeline(&prefix.bytes, &expected).await;
         let replies = replies.map_err(|_| Trouble::Server)?;
         borrowed.busy = false;
         for reply in replies {
-            if let crate::wire::Outcome::Err(error) = reply.outcome {
+            if let Outcome::Err(error) = reply.outcome {
                 return Err(Trouble::Doubtful(Word::from_server(&error)));
             }
         }
+        borrowed.state = Arc::clone(reached);
         Ok(())
     }
 }
+
+/// Only a new login takes a schema away: the pool hands out no connection that would need it.
+fn difference(borrowed: &Borrowed, want: &SessionState) -> Result<Restore, Trouble> {
+    Restore::between(&borrowed.state, want, &borrowed.facts.session_only).ok_or(Trouble::Server)
+}
+
+fn is_proven(borrowed: &Borrowed, set: &str) -> bool {
+    borrowed.pool().is_proven(fingerprint(set))
+}
+
+/// Leaves FOUND_ROWS() 0, ROW_COUNT() -1 and no warnings, whatever another client had left.
+const NEUTRAL: &str = "SELECT 1 FROM DUAL WHERE FALSE";
 
 fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();

@@ -1,19 +1,20 @@
 //! The command phase: one request after the other, until the session ends.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
+use tokio::io::AsyncWriteExt as _;
 
 use super::inbound::{Inbound, Incoming};
 use super::refuse::Word;
 use super::{End, Shared};
-use crate::backend::Identity;
+use crate::backend::{BackendError, Identity};
 use crate::metrics::{Direction, Side};
 use crate::net::Stream;
 use crate::pool::Borrowed;
-use crate::registry::{Activity, Doom, Presence};
+use crate::registry::{Activity, Doom, Entry, Presence};
 use crate::secrets::Account;
 use crate::session::{Ledger, Pins, Plan, Refusal, Request};
 use crate::wire::{Capabilities, Command, HEADER_LEN, MAX_PAYLOAD};
@@ -36,6 +37,32 @@ pub struct Session {
 
 /// For the last words to a client that may not be listening.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A client that stops in the middle of a request holds what it holds no longer than this, as
+/// with the server's net_read_timeout.
+const MID_REQUEST: Duration = Duration::from_secs(30);
+
+/// Reads that begin a request end early when the session must.
+pub(super) async fn unless_doomed<T>(
+    entry: &Entry,
+    read: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tokio::select! {
+        biased;
+        read = read => read,
+        _ = entry.last_bell() => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
+
+/// The same in the middle of one, where a client may not dawdle either.
+pub(super) async fn in_time<T>(
+    entry: &Entry,
+    read: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tokio::time::timeout(MID_REQUEST, unless_doomed(entry, read))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
 
 impl Session {
     pub(super) fn new(
@@ -65,12 +92,8 @@ impl Session {
     pub(super) async fn serve(mut self: Box<Self>) -> End {
         let end = self.run().await;
         if let Some(borrowed) = self.borrowed.take() {
-            self.presence.detach().await;
-            if borrowed.busy {
-                drop(borrowed);
-            } else {
-                borrowed.clean();
-            }
+            let killed = self.presence.detach().await;
+            if killed { drop(borrowed) } else { borrowed.clean() }
         }
         self.count_state(0, Pins::default());
         end
@@ -112,12 +135,15 @@ impl Session {
                 }
             }
         }
-        let next = self.inbound.next(&mut self.stream, &self.shared.buffers).await;
-        self.presence.pardon_idle();
-        self.presence.set_activity(Activity::Active);
-        match next {
-            Ok(Some(incoming)) => Ok(incoming),
-            Ok(None) | Err(_) => Err(End::HungUp),
+        let next = self.inbound.next(&mut self.stream, &self.shared.buffers);
+        let next = unless_doomed(&self.presence, next).await;
+        self.presence.begin_statement();
+        match (next, self.presence.doomed()) {
+            (Ok(Some(incoming)), _) => Ok(incoming),
+            (Err(error), Some(doom)) if error.kind() == io::ErrorKind::Interrupted => {
+                Err(Box::pin(self.take_leave(doom)).await)
+            }
+            (Ok(None) | Err(_), _) => Err(End::HungUp),
         }
     }
 
@@ -130,7 +156,7 @@ impl Session {
         let mut out = BytesMut::with_capacity(128);
         Word::doomed(doom).put(&mut out, 0);
         let say = async {
-            self.stream.write_all(&out).await?;
+            self.stream.send(&out).await?;
             self.stream.shutdown().await
         };
         let _ = tokio::time::timeout(FAREWELL, say).await;
@@ -164,11 +190,26 @@ impl Session {
                 let seq = self.skip(incoming).await?;
                 let mut out = BytesMut::with_capacity(128);
                 self.put_answer(&mut out, seq, &answer, &sql);
-                self.write(&out).await
+                self.release_if_free().await;
+                if out.is_empty() { Ok(()) } else { self.write(&out).await }
             }
             Plan::Reset => Box::pin(self.on_reset(incoming)).await,
-            Plan::ChangeUser => Box::pin(self.change_user(incoming)).await,
+            Plan::ChangeUser => {
+                let entry = Arc::clone(&self.presence);
+                let changing = Box::pin(self.change_user(incoming));
+                tokio::select! { changed = changing => changed, doom = entry.last_bell() => Err(doom.into()) }
+            }
             Plan::Kill { id, query_only } => Box::pin(self.on_kill(id, query_only, incoming)).await,
+        }
+    }
+
+    /// Closing a statement may have ended what held the connection.
+    async fn release_if_free(&mut self) {
+        if !self.ledger.holds()
+            && let Some(borrowed) = self.borrowed.take()
+        {
+            let state = Arc::clone(&borrowed.state);
+            self.part_with(borrowed, Some(&state)).await;
         }
     }
 
@@ -180,36 +221,28 @@ impl Session {
     }
 
     async fn on_kill(&mut self, id: u64, query_only: bool, incoming: Incoming) -> Result<(), End> {
-        match self.kill(id, query_only).await {
-            Ok(Some(())) => {
-                self.skip(incoming).await?;
-                self.say_ok(1).await
-            }
-            Ok(None) => {
-                self.exchange(crate::session::Forward::plain(crate::wire::Expect::Query), incoming)
-                    .await
-            }
-            Err(word) => {
-                self.skip(incoming).await?;
-                self.say(&word, 1).await
-            }
+        let killed = self.kill(id, query_only).await;
+        self.skip(incoming).await?;
+        match killed {
+            Ok(()) => self.say_ok(1).await,
+            Err(word) => self.say(&word, 1).await,
         }
     }
 
     /// Gives up the connection in hand: rolled back and cleared before anything else happens.
     pub(super) async fn release_reset(&mut self) {
         let Some(mut borrowed) = self.borrowed.take() else { return };
-        self.presence.detach().await;
         borrowed.busy = true;
-        match borrowed.reset().await {
+        let reset = tokio::time::timeout(MID_REQUEST, borrowed.reset()).await;
+        match reset.unwrap_or(Err(BackendError::Timeout(MID_REQUEST))) {
             Ok(()) => {
                 borrowed.busy = false;
                 let state = Arc::clone(&borrowed.state);
-                borrowed.give_back(&state);
+                self.part_with(borrowed, Some(&state)).await;
             }
             Err(error) => {
                 tracing::debug!(%error, "COM_RESET_CONNECTION failed");
-                borrowed.close(crate::pool::CloseReason::ResetFailed);
+                self.part_with(borrowed, None).await;
             }
         }
     }
@@ -241,7 +274,8 @@ impl Session {
         let mut header = incoming.header;
         loop {
             while left > 0 {
-                let more = self.inbound.more(&mut self.stream, left).await;
+                let more = self.inbound.more(&mut self.stream, left);
+                let more = in_time(&self.presence, more).await;
                 let count = more.map_err(|_| End::HungUp)?.len();
                 self.inbound.consume(count);
                 left -= count;
@@ -269,7 +303,7 @@ impl Session {
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
-        self.stream.write_all(bytes).await.map_err(|_| End::HungUp)
+        self.stream.send(bytes).await.map_err(|_| End::HungUp)
     }
 }
 
@@ -286,6 +320,6 @@ mod tests {
     fn a_sleeping_session_is_small() {
         assert!(size_of::<Session>() <= 768, "{}", size_of::<Session>());
         let asleep = size(|session: Box<Session>| session.serve());
-        assert!(asleep <= 2048, "{asleep}");
+        assert!(asleep <= 2304, "{asleep}");
     }
 }

@@ -8,7 +8,7 @@ use super::{BorrowFailure, BorrowWay, By};
 #[derive(Debug)]
 pub struct Borrow {
     pub ways: By<BorrowWay>,
-    /// In seconds; of every borrow, waited for or not.
+    /// In seconds; of the borrows that were not served at once.
     pub wait: Histogram,
     pub waiting: IntGauge,
     pub failures: By<BorrowFailure>,
@@ -24,7 +24,7 @@ impl Borrow {
             )?,
             wait: make.seconds(
                 "tidegate_borrow_wait_seconds",
-                "How long a borrower waited for its connection.",
+                "How long borrowers waited that were not served at once.",
             )?,
             waiting: make
                 .gauge("tidegate_borrow_waiting", "Borrowers waiting for a connection now.")?,

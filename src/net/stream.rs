@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop::unconstrained;
 use tokio_rustls::{client, server};
@@ -22,6 +22,13 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Writes all and flushes: TLS keeps the last records to itself until it is told. Not
+    /// cancel-safe.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes).await?;
+        if matches!(self, Self::Plain(_)) { Ok(()) } else { self.flush().await }
+    }
+
     /// Returns when at least one byte, an end or an error can be read, without taking it and
     /// without a buffer of the caller's. Cancel-safe.
     pub async fn readable(&mut self) -> io::Result<()> {

@@ -24,7 +24,21 @@ pub struct Want<'a> {
     pub patience: Duration,
 }
 
-impl Want<'_> {
+/// What a new connection is to be.
+pub(super) struct Order {
+    pub identity: Identity,
+    pub account: Arc<Account>,
+    pub schema: Option<String>,
+}
+
+/// What it is made from.
+enum Source {
+    Permit(OwnedSemaphorePermit),
+    /// Somebody else's idle connection.
+    Other(Live, Fit),
+}
+
+impl Order {
     /// The current password, then the one before it.
     fn passwords(&self) -> Vec<&Password> {
         let target = &self.account.target;
@@ -67,7 +81,8 @@ impl Pool {
         seat: Option<Seated>,
     ) -> Result<Borrowed, BorrowError> {
         let started = Instant::now();
-        let _queued = self.queue()?;
+        // Who has a seat waits for a dial, not for others.
+        let _queued = if seat.is_none() { Some(self.queue()?) } else { None };
         let way_in = async {
             let seat = match seat {
                 Some(seat) => seat,
@@ -111,16 +126,21 @@ impl Pool {
                 }
                 continue;
             }
-            let made = if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
-                self.dial(want, permit).await.map(|live| (live, BorrowWay::Dialed))
+            let source = if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
+                Source::Permit(permit)
             } else if let Some((live, fit)) = self.take_idle(want, Fit::Room) {
-                self.make_fit(want, live, fit).await
+                Source::Other(live, fit)
             } else {
-                // Only connections that are being closed hold the permits that are missing.
-                arrived.await;
-                continue;
+                // Connections that are being closed hold the permits that are missing.
+                tokio::select! {
+                    () = arrived => continue,
+                    permit = Arc::clone(&self.0.live).acquire_owned() => match permit {
+                        Ok(permit) => Source::Permit(permit),
+                        Err(_) => return Err(BorrowError::Closed),
+                    },
+                }
             };
-            match made {
+            match self.make(want, source).await {
                 Ok((live, way)) => return Ok(self.hand_out(live, seat, way)),
                 Err(error) if error.is_outage() => {}
                 Err(error) => return Err(BorrowError::Login(error)),
@@ -128,39 +148,77 @@ impl Pool {
         }
     }
 
-    async fn make_fit(
+    /// In a task of its own, which owns the permit: a borrower that gives up leaves no half-made
+    /// connection behind that the server still counts. What comes too late goes to the shelf.
+    async fn make(
         &self,
         want: &Want<'_>,
+        source: Source,
+    ) -> Result<(Live, BorrowWay), BackendError> {
+        let order = Order {
+            identity: want.identity.clone(),
+            account: Arc::clone(want.account),
+            schema: want.state.schema().map(str::to_owned),
+        };
+        let (tell, hear) = tokio::sync::oneshot::channel();
+        let pool = self.clone();
+        self.0.lifecycle.spawn("dial", async move {
+            let made = match source {
+                Source::Permit(permit) => {
+                    pool.dial(&order, permit).await.map(|live| (live, BorrowWay::Dialed))
+                }
+                Source::Other(live, fit) => pool.make_fit(&order, live, fit).await,
+            };
+            if let Err(Ok((live, _))) = tell.send(made) {
+                pool.shelve(live);
+            }
+            pool.0.arrived.notify_one();
+        });
+        // The task ends without a word only when the process does.
+        hear.await.unwrap_or_else(|gone| Err(std::io::Error::other(gone).into()))
+    }
+
+    pub(super) fn shelve(&self, live: Live) {
+        self.0.metrics.server.connections.of(ServerState::Idle).inc();
+        lock(&self.0.shelf).put(live, Instant::now());
+        self.0.arrived.notify_one();
+    }
+
+    async fn make_fit(
+        &self,
+        order: &Order,
         mut live: Live,
         fit: Fit,
     ) -> Result<(Live, BorrowWay), BackendError> {
         if fit == Fit::ChangeUser {
-            let (dialer, identity) = (&self.0.dialer, want.identity.clone());
-            let password = &want.account.target.password;
-            let changed =
-                live.connection.change_user(dialer, identity, password, want.state.schema());
-            match changed.await {
-                Ok(()) => return Ok((live, BorrowWay::ChangedUser)),
+            let (dialer, identity) = (&self.0.dialer, order.identity.clone());
+            let password = &order.account.target.password;
+            let schema = order.schema.as_deref();
+            let changed = live.connection.change_user(dialer, identity, password, schema);
+            match tokio::time::timeout(self.0.dialer.timeout, changed).await {
+                Ok(Ok(())) => return Ok((live, BorrowWay::ChangedUser)),
                 // The server hangs up after a refusal; a fresh dial will say what is wrong.
-                Err(error) => tracing::debug!(%error, "COM_CHANGE_USER failed, dialing instead"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "COM_CHANGE_USER failed, dialing instead");
+                }
+                Err(_) => tracing::debug!("COM_CHANGE_USER had no answer, dialing instead"),
             }
         }
         self.0.metrics.server.closes.at(CloseReason::Evicted as usize).inc();
         live.connection.close(CLOSE_PATIENCE).await;
-        self.dial(want, live.permit).await.map(|live| (live, BorrowWay::Evicted))
+        self.dial(order, live.permit).await.map(|live| (live, BorrowWay::Evicted))
     }
 
     pub(super) async fn dial(
         &self,
-        want: &Want<'_>,
+        order: &Order,
         permit: OwnedSemaphorePermit,
     ) -> Result<Live, BackendError> {
         let _entered = self.0.gate.enter().await;
-        let dialing = &self.0.metrics.server.connections.of(ServerState::Dialing);
-        let _counted = Counted::one(dialing);
-        let passwords = want.passwords();
-        let dial = self.0.dialer.dial(want.identity.clone(), &passwords, want.state.schema());
-        let outcome = dial.await;
+        let _counted = Counted::one(self.0.metrics.server.connections.of(ServerState::Dialing));
+        let passwords = order.passwords();
+        let schema = order.schema.as_deref();
+        let outcome = self.0.dialer.dial(order.identity.clone(), &passwords, schema).await;
         self.0.metrics.server.dials.of(label(&outcome)).inc();
         match outcome {
             Ok(connection) => {

@@ -19,6 +19,8 @@ pub struct Borrowed {
     seat: Option<Seated>,
     /// A request was sent whose reply is not complete.
     pub busy: bool,
+    /// It stands on another schema than the session's, which the server would not enter.
+    pub astray: bool,
     account: Option<Arc<crate::secrets::Account>>,
 }
 
@@ -28,7 +30,7 @@ const RESET_PATIENCE: Duration = Duration::from_secs(30);
 impl Borrowed {
     pub(super) fn new(pool: Pool, live: Live, seat: Seated) -> Self {
         pool.0.metrics.server.connections.of(ServerState::Borrowed).inc();
-        Self { pool, live: Some(live), seat: Some(seat), busy: false, account: None }
+        Self { pool, live: Some(live), seat: Some(seat), busy: false, astray: false, account: None }
     }
 
     /// Whose password a KILL would log in with.
@@ -120,7 +122,12 @@ impl Pool {
     }
 
     /// The same for one whose statement still runs.
+    /// In a pool too small for a side connection the statement runs to its end; the permit is held
+    /// for as long.
     fn abandon(&self, live: Live, account: Arc<crate::secrets::Account>, reason: CloseReason) {
+        if self.0.limits.max_connections < super::SIDE_FROM {
+            return self.retire(live, reason);
+        }
         self.0.metrics.server.closes.at(reason as usize).inc();
         let pool = self.clone();
         self.0.lifecycle.spawn("abandon", async move {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CloseReason, Live, Pool, Want, lock};
+use super::borrow::Order;
+use super::{CloseReason, Live, Pool, lock};
+use crate::backend::Identity;
 use crate::metrics::ServerState;
-use crate::session::{Charset, SessionState};
+use crate::wire::Capabilities;
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -37,11 +39,16 @@ impl Pool {
     }
 
     fn reap(&self, now: Instant) {
-        let gone = lock(&self.0.shelf).sweep(|idle| {
+        let mut shelf = lock(&self.0.shelf);
+        let mut spare = shelf.len().saturating_sub(self.0.limits.min_idle as usize);
+        let gone = shelf.sweep(|idle| {
             let age = now.saturating_duration_since(idle.live.connection.opened);
             if !idle.live.connection.stream.looks_idle() {
                 Some(CloseReason::Dead)
-            } else if now.saturating_duration_since(idle.since) > self.0.limits.idle_timeout {
+            } else if spare > 0
+                && now.saturating_duration_since(idle.since) > self.0.limits.idle_timeout
+            {
+                spare -= 1;
                 Some(CloseReason::IdleTimeout)
             } else if age > self.lifetime_of(&idle.live.connection) {
                 Some(CloseReason::MaxLifetime)
@@ -49,6 +56,7 @@ impl Pool {
                 None
             }
         });
+        drop(shelf);
         self.retire_all(gone);
     }
 
@@ -71,21 +79,27 @@ impl Pool {
         }
     }
 
-    /// One connection a round, and none while the target refuses them.
+    /// One connection a round: for `min_idle`, or to see whether a target that failed is back,
+    /// which nobody else may be asking.
     async fn warm(&self) {
-        let Some((account, identity)) = &self.0.warm_for else { return };
         let live = self.usable().saturating_sub(self.0.live.available_permits());
-        if live >= self.0.limits.min_idle as usize || self.0.gate.admit(Instant::now()).is_err() {
+        let enough = live >= self.0.limits.min_idle as usize && self.trouble().is_none();
+        if enough || self.0.gate.admit(Instant::now()).is_err() {
             return;
         }
+        let generation = self.0.vault.current();
+        let Some(account) = generation.accounts().next() else { return };
         let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() else { return };
-        let state = Arc::new(SessionState::new(None, &Charset::canonical(), false));
-        let want =
-            Want { identity: identity.clone(), account, state: &state, patience: Duration::ZERO };
-        if let Ok(live) = self.dial(&want, permit).await {
-            self.0.metrics.server.connections.of(ServerState::Idle).inc();
-            lock(&self.0.shelf).put(live, Instant::now());
-            self.0.arrived.notify_one();
+        let identity = Identity {
+            username: account.target.username.as_str().into(),
+            generation: generation.number,
+            meaning: Capabilities::empty(),
+        };
+        let order = Order { identity, account: Arc::clone(account), schema: None };
+        match self.dial(&order, permit).await {
+            Ok(live) => self.shelve(live),
+            // Its permit is free for those who wait.
+            Err(_) => self.0.arrived.notify_one(),
         }
     }
 }

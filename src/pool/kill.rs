@@ -24,7 +24,7 @@ impl Pool {
         query_only: bool,
     ) -> Result<(), BackendError> {
         let kill = async {
-            let _permit = self.side_permit().await?;
+            let permit = self.side_permit().await?;
             let identity = Identity { meaning: Capabilities::empty(), ..identity.clone() };
             let mut passwords = vec![&account.target.password];
             passwords.extend(&account.target.previous);
@@ -32,6 +32,8 @@ impl Pool {
             let what = if query_only { "KILL QUERY" } else { "KILL" };
             let killed = side.query(&format!("{what} {id}")).await.map(drop);
             side.close(CLOSE_PATIENCE).await;
+            drop(permit);
+            self.0.arrived.notify_one();
             killed
         };
         match tokio::time::timeout(PATIENCE, kill).await {

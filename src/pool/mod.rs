@@ -30,10 +30,10 @@ pub use borrowed::Borrowed;
 pub use error::BorrowError;
 pub use reason::CloseReason;
 
-use crate::backend::{Connection, Dialer, Identity};
+use crate::backend::{Connection, Dialer};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::secrets::Account;
+use crate::secrets::Vault;
 use gate::Gate;
 use rack::Rack;
 use shelf::Shelf;
@@ -69,8 +69,8 @@ struct Inner {
     waiting: AtomicUsize,
     /// Fingerprints of `SET` texts this target has taken before.
     proven: Mutex<HashSet<u64>>,
-    /// Who `min_idle` connections are dialed for.
-    warm_for: Option<(Arc<Account>, Identity)>,
+    /// Whose first account `min_idle` connections are dialed for.
+    vault: Arc<Vault>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
 }
@@ -82,8 +82,9 @@ struct Live {
     permit: tokio::sync::OwnedSemaphorePermit,
 }
 
-/// How long a closed connection's slot may take to become free on the server.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a closed connection's slot may take to become free on the server: a rollback may be
+/// long, and nobody waits for this but the permit.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// From this bound on, one connection of it is kept for KILL.
 const SIDE_FROM: u32 = 4;
@@ -95,7 +96,7 @@ impl Pool {
     pub fn new(
         dialer: Dialer,
         limits: Limits,
-        warm_for: Option<(Arc<Account>, Identity)>,
+        vault: Arc<Vault>,
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
@@ -114,7 +115,7 @@ impl Pool {
             proven: Mutex::default(),
             dialer,
             limits,
-            warm_for,
+            vault,
             metrics,
             lifecycle,
         }))

@@ -22,6 +22,10 @@ pub struct Login {
     /// Status flags of a fresh server connection.
     pub status: Status,
     pub mariadb: bool,
+    /// The server's own, for reading texts while the session has set none.
+    pub sql_mode: String,
+    /// What `pool.init_query` sets on every connection.
+    pub variables: Vec<(String, String)>,
 }
 
 /// One command as it stands in the buffer: `body` is what follows the command byte, and all of
@@ -56,6 +60,8 @@ pub enum Answer {
     Nothing,
     /// One row, one column.
     Number(i64),
+    /// The id the greeting gave.
+    ConnectionId,
     /// SHOW WARNINGS or SHOW ERRORS after a statement that left none, or only its own error.
     Diagnostics {
         count_only: bool,
@@ -74,6 +80,8 @@ pub enum Refusal {
     TooManyStatements,
     /// The answer lives on a connection that went back after the last statement.
     DiagnosticsGone,
+    /// A text to be prepared must be kept whole.
+    StatementTooLarge,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -85,11 +93,14 @@ pub struct Forward {
     pub new_statement: Option<u32>,
     /// The statement may ask for LAST_INSERT_ID(): the connection must be told this one.
     pub insert_id: Option<u64>,
+    /// The statement may look at the diagnostics of the one before it, which another client ran:
+    /// they must be wiped first.
+    pub neutral: bool,
 }
 
 impl Forward {
     pub fn plain(expect: Expect) -> Self {
-        Self { expect, statement: None, new_statement: None, insert_id: None }
+        Self { expect, statement: None, new_statement: None, insert_id: None, neutral: false }
     }
 }
 
@@ -98,12 +109,23 @@ impl Forward {
 pub enum Disposition {
     GiveBack,
     Hold,
-    /// An error packet carries no status: ask the server (COM_PING), then [`Ledger::on_status`].
+    /// An error packet says neither the status nor what changed: ask the server (COM_PING), then
+    /// [`Ledger::on_pong`].
     Ask,
+    /// A character set was named, and the collation that came with it is not reported: ask for
+    /// `@@collation_connection`, then [`Ledger::on_collation`].
+    AskCollation,
 }
 
+/// Status flags that say something of the session, not of one reply.
+const LASTING_STATUS: Status =
+    Status::SERVER_STATUS_AUTOCOMMIT.union(Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES);
+
+/// Hints that a statement looks at what the one before it left.
+const ABOUT_THE_LAST: Hints = Hints::FOUND_ROWS.union(Hints::ROW_COUNT).union(Hints::DIAGNOSTICS);
+
 /// A hint, and the pin it is enough for.
-const BY_HINT: [(Hints, Pin); 13] = [
+const BY_HINT: [(Hints, Pin); 17] = [
     (Hints::USER_VARIABLE_SET, Pin::UserVariable),
     (Hints::GET_LOCK, Pin::UserLock),
     (Hints::LOCK_INSTANCE, Pin::InstanceLock),
@@ -116,12 +138,17 @@ const BY_HINT: [(Hints, Pin); 13] = [
     (Hints::SET_TRANSACTION_ONCE, Pin::SetTransaction),
     (Hints::SESSION_TRACK, Pin::SessionTrack),
     (Hints::UNREADABLE, Pin::Unreadable),
+    (Hints::CALL, Pin::Routine),
+    (Hints::FUNCTION_CALL_IN_SET, Pin::Routine),
     (Hints::BINLOG, Pin::Unknown),
+    (Hints::SEQUENCE, Pin::Unknown),
+    (Hints::RESOURCE_GROUP.union(Hints::PROFILES), Pin::Unknown),
 ];
 
 /// Variables whose value is spent or derived as statements run: telling it to another connection
 /// would freeze it.
 const VOLATILE: [&str; 10] = [
+    "profiling",
     "timestamp",
     "insert_id",
     "last_insert_id",
@@ -131,11 +158,10 @@ const VOLATILE: [&str; 10] = [
     "pseudo_thread_id",
     "gtid_next",
     "gtid_seq_no",
-    "sql_auto_is_null",
 ];
 
 /// Character sets in which a byte of a quote or a backslash may be half a character.
-const UNSAFE_CHARSETS: [&str; 5] = ["big5", "cp932", "gb18030", "gbk", "sjis"];
+const UNSAFE_CHARSETS: [&str; 6] = ["big5", "cp932", "gb18030", "gbk", "sjis", "swe7"];
 
 pub struct Ledger {
     login: Login,
@@ -148,6 +174,9 @@ pub struct Ledger {
     pins: Pins,
     pub statements: Statements,
     last_insert_id: u64,
+    /// The connection in hand knows this session's LAST_INSERT_ID().
+    insert_id_told: bool,
+    collation_known: bool,
     row_count: i64,
     found_rows: u64,
     /// Of the last statement, when it failed: what SHOW WARNINGS would list.
@@ -170,9 +199,8 @@ struct Pending {
 impl Ledger {
     pub fn new(login: Login) -> Self {
         let state = Arc::new(initial_state(&login));
-        let dialect = dialect(&state, login.mariadb);
-        let status = login.status
-            & (Status::SERVER_STATUS_AUTOCOMMIT | Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES);
+        let status = login.status & LASTING_STATUS;
+        let dialect = dialect(&state, &login, status);
         Self {
             login,
             state,
@@ -183,6 +211,8 @@ impl Ledger {
             pins: Pins::default(),
             statements: Statements::default(),
             last_insert_id: 0,
+            insert_id_told: false,
+            collation_known: true,
             row_count: -1,
             found_rows: 0,
             last_error: None,
@@ -252,7 +282,7 @@ impl Ledger {
             Command::Quit => Plan::Quit,
             Command::Query => self.on_query(request, held),
             Command::StmtPrepare => self.on_prepare(request),
-            Command::StmtExecute => self.on_execute(request),
+            Command::StmtExecute => self.on_execute(request, held),
             Command::StmtClose => self.on_close(request),
             Command::StmtSendLongData => self.on_long_data(request),
             Command::StmtReset => self.on_statement_reset(request),
@@ -287,8 +317,7 @@ impl Ledger {
     pub fn on_completion(&mut self, completion: &Completion) -> Disposition {
         let pending = self.take_pending();
         let reading = pending.reading.unwrap_or_default();
-        let before = self.pins;
-        if pending.command.is_some_and(ends_passing_pins) {
+        if ends_passing_pins(&pending, reading) {
             self.pins.end_passing();
         }
         self.note_diagnostics(&pending, completion);
@@ -296,7 +325,7 @@ impl Ledger {
             return self.unless_held();
         }
         self.pin_by_hints(&pending, reading);
-        self.note_changes(&pending, reading, completion, before);
+        self.note_changes(&pending, reading, completion);
         self.note_statement(&pending, completion);
         match completion.status {
             Some(status) if matches!(completion.outcome, Outcome::Ok) => self.on_status(status),
@@ -304,20 +333,39 @@ impl Ledger {
         }
     }
 
-    /// The server's word on the transaction.
-    pub fn on_status(&mut self, status: Status) -> Disposition {
-        let was_in_transaction = self.in_transaction;
-        self.status = status
-            & (Status::SERVER_STATUS_AUTOCOMMIT | Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES);
-        self.in_transaction = status.contains(Status::SERVER_STATUS_IN_TRANS);
-        if was_in_transaction && !self.in_transaction {
-            self.pins.remove(Pin::SetTransaction);
-        }
+    /// The answer to [`Disposition::Ask`], which brings the changes that the error did not.
+    pub fn on_pong(&mut self, pong: &Completion) -> Disposition {
+        self.note_changes(&Pending::default(), Reading::default(), pong);
+        self.on_status(pong.status.unwrap_or_default())
+    }
+
+    /// The answer to [`Disposition::AskCollation`].
+    pub fn on_collation(&mut self, collation: &str) -> Disposition {
+        self.collation_known = true;
+        self.set_state(self.state.with_variables([("collation_connection", collation)]));
         self.unless_held()
     }
 
-    fn unless_held(&self) -> Disposition {
-        if self.holds() { Disposition::Hold } else { Disposition::GiveBack }
+    /// The server's word on the transaction.
+    fn on_status(&mut self, status: Status) -> Disposition {
+        let lasting = status & LASTING_STATUS;
+        if lasting != self.status {
+            self.status = lasting;
+            self.dialect = dialect(&self.state, &self.login, lasting);
+        }
+        self.in_transaction = status.contains(Status::SERVER_STATUS_IN_TRANS);
+        self.unless_held()
+    }
+
+    fn unless_held(&mut self) -> Disposition {
+        if self.holds() {
+            return Disposition::Hold;
+        }
+        if !self.collation_known {
+            return Disposition::AskCollation;
+        }
+        self.insert_id_told = false;
+        Disposition::GiveBack
     }
 
     /// The connection went away with everything that was on it.
@@ -325,6 +373,8 @@ impl Ledger {
         self.pending = Pending::default();
         self.in_transaction = false;
         self.tables_locked = false;
+        self.insert_id_told = false;
+        self.collation_known = true;
         self.pins = Pins::default();
         self.statements.forget_connection();
     }
@@ -337,10 +387,15 @@ impl Ledger {
             let mut scanner = hints::Scanner::new(self.dialect);
             scanner.feed(request.body);
             self.pending.scanner = Some(scanner);
-            return forward(Expect::Query);
+            // What it will ask is not known yet.
+            let (insert_id, neutral) = (self.tell_insert_id(), !held);
+            return Plan::Forward(Forward { insert_id, neutral, ..Forward::plain(Expect::Query) });
         }
         let reading = hints::read(request.body, self.dialect);
         self.pending.reading = Some(reading);
+        if reading.exact == Some(Exact::ConnectionId) {
+            return Plan::Answer(Answer::ConnectionId);
+        }
         if let Some(kill) = reading.kill {
             return Plan::Kill { id: kill.id, query_only: kill.query_only };
         }
@@ -348,10 +403,9 @@ impl Ledger {
             return answer;
         }
         Plan::Forward(Forward {
-            expect: Expect::Query,
-            statement: None,
-            new_statement: None,
-            insert_id: self.insert_id_for(reading, held),
+            insert_id: self.insert_id_for(reading),
+            neutral: !held && reading.hints.intersects(ABOUT_THE_LAST),
+            ..Forward::plain(Expect::Query)
         })
     }
 
@@ -373,27 +427,33 @@ impl Ledger {
         Some(Plan::Answer(answer))
     }
 
-    fn insert_id_for(&self, reading: Reading, held: bool) -> Option<u64> {
+    fn insert_id_for(&mut self, reading: Reading) -> Option<u64> {
         let asks = reading.hints.contains(Hints::LAST_INSERT_ID) || reading.head == Head::Call;
-        (asks && !held).then_some(self.last_insert_id)
+        if asks { self.tell_insert_id() } else { None }
+    }
+
+    fn tell_insert_id(&mut self) -> Option<u64> {
+        let told = std::mem::replace(&mut self.insert_id_told, true);
+        (!told).then_some(self.last_insert_id)
     }
 
     fn on_prepare(&mut self, request: &Request<'_>) -> Plan {
         if self.statements.is_full() {
             return refuse(Refusal::TooManyStatements);
         }
+        if !request.whole {
+            return refuse(Refusal::StatementTooLarge);
+        }
         let text = Bytes::copy_from_slice(request.body);
         self.pending.reading = Some(hints::read(&text, self.dialect));
         self.pending.text = Some(text);
         Plan::Forward(Forward {
-            expect: Expect::Prepare,
-            statement: None,
             new_statement: Some(self.statements.next_id()),
-            insert_id: None,
+            ..Forward::plain(Expect::Prepare)
         })
     }
 
-    fn on_execute(&mut self, request: &Request<'_>) -> Plan {
+    fn on_execute(&mut self, request: &Request<'_>, held: bool) -> Plan {
         let Some(id) = statement_id(request.body) else { return refuse(Refusal::MalformedPacket) };
         let Some(prepared) = self.statements.get(id) else {
             return refuse(Refusal::UnknownStatement { id });
@@ -401,20 +461,22 @@ impl Ledger {
         let reading = prepared.statement.reading;
         self.pending.statement = Some(id);
         self.pending.reading = Some(reading);
+        if !held && asks_what_is_gone(reading) {
+            return refuse(Refusal::DiagnosticsGone);
+        }
         Plan::Forward(Forward {
-            expect: Expect::Execute,
             statement: Some(id),
-            new_statement: None,
-            insert_id: self.insert_id_for(reading, self.holds()),
+            insert_id: self.insert_id_for(reading),
+            neutral: !held && reading.hints.intersects(ABOUT_THE_LAST),
+            ..Forward::plain(Expect::Execute)
         })
     }
 
     fn on_close(&mut self, request: &Request<'_>) -> Plan {
         let removed = statement_id(request.body).and_then(|id| self.statements.remove(id));
-        // A cursor or long data would stay on the server's twin, which others may use.
+        // A cursor or long data is on a server-side statement of its own, which goes with it.
         if removed.is_some_and(|prepared| prepared.cursor || prepared.long_data) {
             self.end_statement_pins();
-            self.pins.insert(Pin::Unknown);
         }
         Plan::Answer(Answer::Nothing)
     }
@@ -428,12 +490,7 @@ impl Ledger {
         prepared.long_data = true;
         self.pins.insert(Pin::LongData);
         self.pending.statement = id;
-        Plan::Forward(Forward {
-            expect: Expect::Nothing,
-            statement: id,
-            new_statement: None,
-            insert_id: None,
-        })
+        Plan::Forward(Forward { statement: id, ..Forward::plain(Expect::Nothing) })
     }
 
     fn on_statement_reset(&mut self, request: &Request<'_>) -> Plan {
@@ -482,6 +539,7 @@ impl Ledger {
         };
         if completion.last_insert_id != 0 {
             self.last_insert_id = completion.last_insert_id;
+            self.insert_id_told = true;
         }
         if pending.command == Some(Command::StmtPrepare) {
             return;
@@ -511,21 +569,20 @@ impl Ledger {
                 self.pins.insert(pin);
             }
         }
+        // The tracker's letter is of LOCK TABLES only, and must not end what FLUSH or BACKUP holds.
+        if reading.hints.contains(Hints::LOCK_TABLES) && reading.head != Head::Lock {
+            self.pins.insert(Pin::InstanceLock);
+        }
         if reading.hints.contains(Hints::TEMPORARY) && reading.head != Head::Drop {
             self.pins.insert(Pin::TemporaryTable);
         }
-        if reading.hints.contains(Hints::LAST_INSERT_ID_SET) && reading.head == Head::Select {
+        let reports = matches!(reading.head, Head::Insert | Head::Update | Head::Replace);
+        if reading.hints.contains(Hints::LAST_INSERT_ID_SET) && !reports {
             self.pins.insert(Pin::LastInsertId);
         }
     }
 
-    fn note_changes(
-        &mut self,
-        pending: &Pending,
-        reading: Reading,
-        completion: &Completion,
-        before: Pins,
-    ) {
+    fn note_changes(&mut self, pending: &Pending, reading: Reading, completion: &Completion) {
         let mut variables = Vec::new();
         let mut schema = None;
         let mut reported = false;
@@ -540,7 +597,9 @@ impl Ledger {
                 Change::Unreadable(_) => self.pins.insert(Pin::Unknown),
             }
         }
-        if reported && self.pins.since(before).is_empty() && !is_plain_set(pending, reading) {
+        let named = !variables.is_empty() || schema.is_some();
+        let explained = named && is_plain_set(pending, reading);
+        if reported && !self.pins.any_lasting() && !explained {
             self.pins.insert(Pin::Unknown);
         }
         if !variables.is_empty() {
@@ -562,6 +621,11 @@ impl Ledger {
         }
         if variables.iter().any(|(name, _)| VOLATILE.contains(name)) {
             self.pins.insert(Pin::VolatileVariable);
+        }
+        // SET NAMES and its like report the character sets, never the collation they bring.
+        let has = |name| variables.iter().any(|(reported, _)| *reported == name);
+        if has("character_set_connection") {
+            self.collation_known = has("collation_connection");
         }
         let lasting = variables
             .iter()
@@ -655,16 +719,13 @@ impl Ledger {
         if self.holds() {
             return Disposition::Hold;
         }
-        if self.status.contains(Status::SERVER_STATUS_AUTOCOMMIT) {
-            return Disposition::GiveBack;
-        }
         Disposition::Ask
     }
 
     fn set_state(&mut self, state: SessionState) {
         if state != *self.state {
             self.state = Arc::new(state);
-            self.dialect = dialect(&self.state, self.login.mariadb);
+            self.dialect = dialect(&self.state, &self.login, self.status);
         }
     }
 }
@@ -681,18 +742,20 @@ impl Statements {
 
 fn initial_state(login: &Login) -> SessionState {
     let multi = login.capabilities.contains(Capabilities::CLIENT_MULTI_STATEMENTS);
-    SessionState::new(login.schema.as_deref(), &login.charset, multi)
+    let state = SessionState::new(login.schema.as_deref(), &login.charset, multi);
+    let every_connection = login.variables.iter();
+    state.with_variables(every_connection.map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
-fn dialect(state: &SessionState, mariadb: bool) -> Dialect {
-    let mode = state.variable("sql_mode").unwrap_or_default();
+fn dialect(state: &SessionState, login: &Login, status: Status) -> Dialect {
+    let mode = state.variable("sql_mode").unwrap_or(&login.sql_mode);
     let has = |name: &str| mode.split(',').any(|part| part.eq_ignore_ascii_case(name));
     let charset = state.variable("character_set_client").unwrap_or_default();
     Dialect {
         ansi_quotes: has("ANSI_QUOTES"),
-        no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
+        no_backslash_escapes: status.contains(Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES),
         ascii_safe: !UNSAFE_CHARSETS.contains(&charset),
-        mariadb,
+        mariadb: login.mariadb,
     }
 }
 
@@ -714,19 +777,20 @@ fn statement_id(body: &[u8]) -> Option<u32> {
 
 /// Another client's answer must not be given for this one's.
 fn asks_what_is_gone(reading: Reading) -> bool {
-    let about_the_last = Hints::FOUND_ROWS | Hints::ROW_COUNT | Hints::DIAGNOSTICS;
     let by_itself = Hints::MULTI | Hints::FOUND_ROWS_CALC;
-    reading.hints.intersects(about_the_last)
-        && !reading.hints.intersects(by_itself)
-        && matches!(reading.head, Head::Select | Head::Show | Head::Set | Head::Do | Head::Other)
+    // A routine's body asks about its own statements, when it runs.
+    let defines = matches!(reading.head, Head::Create | Head::Alter | Head::Call | Head::Compound);
+    reading.hints.intersects(ABOUT_THE_LAST) && !reading.hints.intersects(by_itself) && !defines
 }
 
-/// Commands that are a statement to the server's diagnostics.
-fn ends_passing_pins(command: Command) -> bool {
-    matches!(
-        command,
-        Command::Query | Command::StmtExecute | Command::StmtPrepare | Command::InitDb
-    )
+/// Preparing is no statement to FOUND_ROWS(), and whoever only looks at the warnings leaves them.
+fn ends_passing_pins(pending: &Pending, reading: Reading) -> bool {
+    let statement =
+        matches!(pending.command, Some(Command::Query | Command::StmtExecute | Command::InitDb));
+    let looks = reading.hints.contains(Hints::DIAGNOSTICS)
+        && !reading.hints.contains(Hints::MULTI)
+        && matches!(reading.head, Head::Show | Head::Select | Head::Get);
+    statement && !looks
 }
 
 /// A state change that the reported variables and schema explain in full.

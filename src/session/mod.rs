@@ -13,6 +13,6 @@ pub mod hints;
 
 pub use ledger::{Answer, Disposition, Forward, Ledger, Login, Plan, Refusal, Request};
 pub use pin::{Pin, Pins};
-pub use restore::{Restore, Step};
+pub use restore::{NEUTRAL_SCHEMA, Restore, Step};
 pub use state::{Charset, SessionState};
 pub use statement::{Prepared, Statement, Statements};

@@ -16,9 +16,9 @@ pub enum Pin {
     TextPrepare,
     /// `GET_LOCK()`.
     UserLock,
-    /// `LOCK TABLES`, `FLUSH TABLES … WITH READ LOCK`.
+    /// `LOCK TABLES`.
     TableLock,
-    /// `LOCK INSTANCE FOR BACKUP`.
+    /// `LOCK INSTANCE FOR BACKUP`, `FLUSH TABLES WITH READ LOCK`, `BACKUP STAGE`.
     InstanceLock,
     /// `HANDLER … OPEN`.
     Handler,
@@ -41,6 +41,9 @@ pub enum Pin {
     LastInsertId,
     /// A variable whose value cannot be told to another connection, such as `timestamp`.
     VolatileVariable,
+    /// `CALL`, or a function in a `SET`: what runs inside may set user variables, take locks and
+    /// insert without a word from the trackers.
+    Routine,
     /// The statement could not be read to its end.
     Unreadable,
     /// The server reported a change that nothing above explains.
@@ -48,7 +51,7 @@ pub enum Pin {
 }
 
 impl Pin {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::UserVariable,
         Self::TemporaryTable,
         Self::TextPrepare,
@@ -66,12 +69,13 @@ impl Pin {
         Self::Xa,
         Self::LastInsertId,
         Self::VolatileVariable,
+        Self::Routine,
         Self::Unreadable,
         Self::Unknown,
     ];
 
     /// In the order of [`Pin::ALL`].
-    pub const NAMES: [&'static str; 19] = [
+    pub const NAMES: [&'static str; 20] = [
         "user_variable",
         "temporary_table",
         "text_prepare",
@@ -89,6 +93,7 @@ impl Pin {
         "xa",
         "last_insert_id",
         "volatile_variable",
+        "routine",
         "unreadable",
         "unknown",
     ];
@@ -109,6 +114,20 @@ pub struct Pins(u32);
 impl Pins {
     /// Reasons that end by themselves at the next statement.
     const PASSING: Self = Self(1 << Pin::FoundRows as u8 | 1 << Pin::Warnings as u8);
+
+    /// Reasons that end with what caused them.
+    const ENDING: Self = Self(
+        Self::PASSING.0
+            | 1 << Pin::TableLock as u8
+            | 1 << Pin::SetTransaction as u8
+            | 1 << Pin::Cursor as u8
+            | 1 << Pin::LongData as u8,
+    );
+
+    /// Is there a reason that only a reset ends?
+    pub fn any_lasting(self) -> bool {
+        self.0 & !Self::ENDING.0 != 0
+    }
 
     pub fn is_empty(self) -> bool {
         self.0 == 0

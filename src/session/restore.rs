@@ -3,6 +3,8 @@
 //! Owns the difference between two states and the text of the `SET` that closes it. It never
 //! sends anything.
 
+use std::collections::HashSet;
+
 use super::SessionState;
 
 /// One command, in the order it must be sent.
@@ -23,12 +25,18 @@ pub struct Restore {
 }
 
 /// Every account may use it, nothing in it can be written, and no name in it is a client's.
-const NEUTRAL_SCHEMA: &str = "information_schema";
+pub const NEUTRAL_SCHEMA: &str = "information_schema";
 
 impl Restore {
     /// `None` when no sequence of commands leads there: a connection that has a schema cannot be
     /// told to have none.
-    pub fn between(have: &SessionState, want: &SessionState) -> Option<Self> {
+    ///
+    /// `session_only`: the variables that have no global value to return to.
+    pub fn between(
+        have: &SessionState,
+        want: &SessionState,
+        session_only: &HashSet<String>,
+    ) -> Option<Self> {
         let mut steps = Vec::new();
         if have.schema() != want.schema() {
             let want = want.schema()?;
@@ -42,7 +50,7 @@ impl Restore {
         if have.multi_statements() != want.multi_statements() {
             steps.push(Step::MultiStatements(want.multi_statements()));
         }
-        if let Some(set) = set_statement(have, want) {
+        if let Some(set) = set_statement(have, want, session_only) {
             steps.push(Step::Set(set));
         }
         Some(Self { steps })
@@ -61,7 +69,11 @@ impl Restore {
     }
 }
 
-fn set_statement(have: &SessionState, want: &SessionState) -> Option<String> {
+fn set_statement(
+    have: &SessionState,
+    want: &SessionState,
+    session_only: &HashSet<String>,
+) -> Option<String> {
     let mut text = String::new();
     let mut assign = |name: &str, value: &str| {
         text.push_str(if text.is_empty() { "SET SESSION " } else { "," });
@@ -80,7 +92,13 @@ fn set_statement(have: &SessionState, want: &SessionState) -> Option<String> {
     }
     for (name, _) in have.variables() {
         if want.variable(name).is_none() {
-            assign(name, "DEFAULT");
+            // Not DEFAULT where there is a choice: for foreign_key_checks and unique_checks MySQL
+            // takes it as OFF.
+            if session_only.contains(name) {
+                assign(name, "DEFAULT");
+            } else {
+                assign(name, &format!("@@GLOBAL.{name}"));
+            }
         }
     }
     (!text.is_empty()).then_some(text)
@@ -125,7 +143,8 @@ mod tests {
     }
 
     fn steps(have: &SessionState, want: &SessionState) -> Vec<Step> {
-        Restore::between(have, want).unwrap().steps
+        let session_only = HashSet::from(["sql_log_bin".to_owned()]);
+        Restore::between(have, want, &session_only).unwrap().steps
     }
 
     #[test]
@@ -140,7 +159,7 @@ mod tests {
             steps(&state(Some("b")), &state(Some("a"))),
             [Step::Use("information_schema".into()), Step::Use("a".into())]
         );
-        assert_eq!(Restore::between(&state(Some("b")), &state(None)), None);
+        assert_eq!(Restore::between(&state(Some("b")), &state(None), &HashSet::new()), None);
     }
 
     #[test]
@@ -149,8 +168,12 @@ mod tests {
         let want = state(None).with_variables([("sql_mode", "ANSI"), ("autocommit", "ON")]);
         assert_eq!(
             steps(&have, &want),
-            [Step::Set("SET SESSION autocommit='ON',sql_mode='ANSI',time_zone=DEFAULT".into())]
+            [Step::Set(
+                "SET SESSION autocommit='ON',sql_mode='ANSI',time_zone=@@GLOBAL.time_zone".into()
+            )]
         );
+        let bare = have.with_variables([("sql_log_bin", "OFF")]);
+        assert_eq!(steps(&bare, &have), [Step::Set("SET SESSION sql_log_bin=DEFAULT".into())]);
     }
 
     #[test]

@@ -15,19 +15,34 @@ pub struct SessionState {
     multi_statements: bool,
     /// Of everything above.
     fingerprint: u64,
-    /// Of what decides how a statement's text is read, see [`READING`].
+    /// Of what decides how a statement's text is read, see [`NOT_READING`].
     reading: u64,
 }
 
-/// Variables that change what a prepared text means, beside the schema.
-const READING: [&str; 6] = [
-    "character_set_client",
-    "character_set_connection",
-    "character_set_results",
-    "collation_connection",
-    "lower_case_table_names",
-    "sql_mode",
+/// Variables that do not change what a prepared text means or gives. Any other may be taken in
+/// when a statement is prepared, as `group_concat_max_len` and `div_precision_increment` are.
+const NOT_READING: [&str; 16] = [
+    "autocommit",
+    "completion_type",
+    "foreign_key_checks",
+    "innodb_lock_wait_timeout",
+    "interactive_timeout",
+    "lock_wait_timeout",
+    "max_execution_time",
+    "max_statement_time",
+    "net_read_timeout",
+    "net_write_timeout",
+    "transaction_isolation",
+    "transaction_read_only",
+    "tx_isolation",
+    "tx_read_only",
+    "unique_checks",
+    "wait_timeout",
 ];
+
+fn is_reading(name: &str) -> bool {
+    !NOT_READING.contains(&name)
+}
 
 impl PartialEq for SessionState {
     fn eq(&self, other: &Self) -> bool {
@@ -75,7 +90,28 @@ impl SessionState {
     pub fn reads_like(&self, other: &Self) -> bool {
         self.reading == other.reading
             && self.schema == other.schema
-            && READING.iter().all(|name| self.variables.get(*name) == other.variables.get(*name))
+            && self.reading_variables().eq(other.reading_variables())
+    }
+
+    /// Where a text that was prepared under `self` may be prepared again by a session that holds
+    /// `now`: what decides its meaning is as it was, and nothing is touched that could end a
+    /// transaction. Without a schema it named none, so any schema serves.
+    #[must_use]
+    pub fn to_read_within(&self, now: &Self) -> Self {
+        let kept = now.variables.iter().filter(|(name, _)| !is_reading(name));
+        let variables = kept.chain(self.reading_variables());
+        Self {
+            schema: self.schema.clone().or_else(|| now.schema.clone()),
+            variables: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            multi_statements: now.multi_statements,
+            fingerprint: 0,
+            reading: 0,
+        }
+        .sealed()
+    }
+
+    fn reading_variables(&self) -> impl Iterator<Item = (&Box<str>, &Box<str>)> {
+        self.variables.iter().filter(|(name, _)| is_reading(name))
     }
 
     pub fn reading_fingerprint(&self) -> u64 {
@@ -108,8 +144,8 @@ impl SessionState {
     fn sealed(mut self) -> Self {
         let mut reading = DefaultHasher::new();
         self.schema.hash(&mut reading);
-        for name in READING {
-            self.variables.get(name).hash(&mut reading);
+        for variable in self.reading_variables() {
+            variable.hash(&mut reading);
         }
         self.reading = reading.finish();
         let mut all = DefaultHasher::new();
@@ -165,9 +201,20 @@ mod tests {
 
     #[test]
     fn only_what_decides_reading_decides_reading() {
-        assert!(plain().reads_like(&plain().with_variables([("time_zone", "UTC")])));
+        assert!(plain().reads_like(&plain().with_variables([("autocommit", "OFF")])));
+        assert!(!plain().reads_like(&plain().with_variables([("group_concat_max_len", "4")])));
         assert!(!plain().reads_like(&plain().with_variables([("sql_mode", "ANSI_QUOTES")])));
         assert!(!plain().reads_like(&plain().with_schema(Some("other"))));
+    }
+
+    #[test]
+    fn reading_again_leaves_the_transaction_alone() {
+        let prepared = plain().with_variables([("sql_mode", "ANSI")]);
+        let now = plain().with_schema(Some("b")).with_variables([("autocommit", "OFF")]);
+        let there = prepared.to_read_within(&now);
+        assert_eq!(there, prepared.with_variables([("autocommit", "OFF")]));
+        let anywhere = plain().with_schema(None).to_read_within(&now);
+        assert_eq!(anywhere.schema(), Some("b"));
     }
 
     #[test]

@@ -397,7 +397,9 @@ impl ReplyScanner {
                 self.done.results += 1;
                 self.done.result_set = false;
                 self.done.affected_rows = ending.ok.affected_rows;
-                self.done.last_insert_id = ending.ok.last_insert_id;
+                if ending.ok.last_insert_id != 0 {
+                    self.done.last_insert_id = ending.ok.last_insert_id;
+                }
             }
             _ => {}
         }

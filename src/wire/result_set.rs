@@ -13,8 +13,19 @@ use super::{
 /// utf8mb4_general_ci, which MySQL and MariaDB share.
 const COLLATION: u16 = 45;
 
-/// Writes a result set packet by packet, in the format its receiver negotiated. Every column is a
-/// string; a client reads its type from the definition, and numbers parse from text.
+/// The collation of what is no text.
+const BINARY: u16 = 63;
+
+const NOT_NULL_BINARY: u16 = 0x0081;
+
+/// What a client makes of a column's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Integer,
+}
+
+/// Writes a result set packet by packet, in the format its receiver negotiated.
 pub struct TextResult<'a> {
     out: &'a mut BytesMut,
     seq: u8,
@@ -30,13 +41,24 @@ impl<'a> TextResult<'a> {
         status: Status,
         columns: &[&str],
     ) -> Self {
+        let columns: Vec<_> = columns.iter().map(|name| (*name, Kind::Text)).collect();
+        Self::begin_as(out, seq, caps, status, &columns)
+    }
+
+    pub fn begin_as(
+        out: &'a mut BytesMut,
+        seq: u8,
+        caps: Capabilities,
+        status: Status,
+        columns: &[(&str, Kind)],
+    ) -> Self {
         let mut result = Self { out, seq, caps, status };
         let mut payload = BytesMut::with_capacity(64);
         put_lenenc_int(&mut payload, columns.len() as u64);
         result.put(&payload);
-        for name in columns {
+        for (name, kind) in columns {
             payload.clear();
-            put_definition(&mut payload, name);
+            put_definition(&mut payload, name, *kind);
             result.put(&payload);
         }
         if !caps.contains(Capabilities::CLIENT_DEPRECATE_EOF) {
@@ -97,15 +119,19 @@ pub fn text_row(payload: &[u8]) -> Result<Vec<Option<&[u8]>>, Malformed> {
 }
 
 /// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset_column_definition.html
-fn put_definition(payload: &mut BytesMut, name: &str) {
+fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind) {
+    let (collation, length, column, flags) = match kind {
+        Kind::Text => (COLLATION, 1024, ColumnType::MYSQL_TYPE_VAR_STRING, 0),
+        Kind::Integer => (BINARY, 21, ColumnType::MYSQL_TYPE_LONGLONG, NOT_NULL_BINARY),
+    };
     for text in ["def", "", "", "", name, ""] {
         put_lenenc_bytes(payload, text.as_bytes());
     }
     payload.put_u8(0x0C);
-    payload.put_u16_le(COLLATION);
-    payload.put_u32_le(1024);
-    payload.put_u8(ColumnType::MYSQL_TYPE_VAR_STRING as u8);
-    payload.put_u16_le(0);
+    payload.put_u16_le(collation);
+    payload.put_u32_le(length);
+    payload.put_u8(column as u8);
+    payload.put_u16_le(flags);
     payload.put_u8(0);
     payload.put_u16_le(0);
 }

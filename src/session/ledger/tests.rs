@@ -16,6 +16,8 @@ fn ledger() -> Ledger {
         capabilities: Capabilities::empty(),
         status: AUTOCOMMIT,
         mariadb: false,
+        sql_mode: String::new(),
+        variables: Vec::new(),
     })
 }
 
@@ -88,7 +90,31 @@ fn a_transaction_holds_until_the_server_says_it_is_over() {
 #[test]
 fn an_error_outside_a_transaction_leaves_nothing() {
     let mut talk = Talk::new();
-    assert_eq!(talk.query("INSERT INTO t VALUES (1)", &failed(1062)), Disposition::GiveBack);
+    assert_eq!(talk.query("INSERT INTO t VALUES (1)", &failed(1062)), Disposition::Ask);
+    assert_eq!(talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![])), Disposition::GiveBack);
+}
+
+#[test]
+fn what_a_trigger_did_before_it_failed_is_told_by_the_pong() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.query("INSERT INTO t VALUES (1)", &failed(1644)), Disposition::Ask);
+    assert_eq!(talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![Change::State])), Disposition::Hold);
+    assert_eq!(talk.pins(), ["unknown"]);
+}
+
+#[test]
+fn a_collation_that_is_not_reported_is_asked_for() {
+    let mut talk = Talk::new();
+    let named = vec![
+        variable("character_set_client", "latin1"),
+        variable("character_set_connection", "latin1"),
+        variable("character_set_results", "latin1"),
+        Change::State,
+    ];
+    let named = ok(AUTOCOMMIT, named);
+    assert_eq!(talk.query("SET NAMES latin1", &named), Disposition::AskCollation);
+    assert_eq!(talk.ledger.on_collation("latin1_bin"), Disposition::GiveBack);
+    assert_eq!(talk.ledger.state().variable("collation_connection"), Some("latin1_bin"));
 }
 
 #[test]
@@ -97,7 +123,7 @@ fn an_error_without_autocommit_is_asked_about() {
     let off = ok(Status::empty(), vec![variable("autocommit", "OFF"), Change::State]);
     assert_eq!(talk.query("SET autocommit = 0", &off), Disposition::GiveBack);
     assert_eq!(talk.query("SELECT nothing", &failed(1054)), Disposition::Ask);
-    assert_eq!(talk.ledger.on_status(Status::SERVER_STATUS_IN_TRANS), Disposition::Hold);
+    assert_eq!(talk.ledger.on_pong(&ok(Status::SERVER_STATUS_IN_TRANS, vec![])), Disposition::Hold);
 }
 
 #[test]
@@ -153,8 +179,11 @@ fn what_the_trackers_do_not_name_holds() {
         ("XA START 'x'", &silent, "xa"),
         ("SELECT LAST_INSERT_ID(7)", &silent, "last_insert_id"),
         ("SELECT f()", &reported, "unknown"),
-        ("CALL p()", &named, "unknown"),
-        ("SET sql_mode = f()", &named, "unknown"),
+        ("CALL p()", &silent, "routine"),
+        ("CALL p()", &named, "routine"),
+        ("SET sql_mode = f()", &named, "routine"),
+        ("DO LAST_INSERT_ID(7)", &silent, "last_insert_id"),
+        ("SHOW PROFILES", &silent, "unknown"),
     ] {
         let mut talk = Talk::new();
         assert_eq!(talk.query(sql, completion), Disposition::Hold, "{sql}");
@@ -188,6 +217,7 @@ fn warnings_hold_for_one_statement() {
     assert_eq!(talk.query("INSERT INTO t VALUES ('long')", &warned), Disposition::Hold);
     // SHOW WARNINGS says how many it lists in the same field that announces new ones.
     let listed = Completion { warnings: 1, ..rows(1) };
+    assert_eq!(talk.query("SHOW COUNT(*) WARNINGS", &rows(1)), Disposition::Hold);
     assert_eq!(talk.query("SHOW WARNINGS", &listed), Disposition::Hold);
     assert_eq!(talk.query("SELECT 1", &rows(1)), Disposition::GiveBack);
 }
@@ -205,6 +235,7 @@ fn diagnostics_of_a_statement_long_gone() {
     let answer = talk.ask(Command::Query, b"SELECT FOUND_ROWS() + 1");
     assert_eq!(answer, refuse(Refusal::DiagnosticsGone));
     talk.query("INSERT INTO t VALUES (1)", &failed(1062));
+    talk.held = talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![])) != Disposition::GiveBack;
     let answer = talk.ask(Command::Query, b"SHOW COUNT(*) ERRORS");
     let counted = Answer::Diagnostics { count_only: true, errors_only: true };
     assert_eq!(answer, Plan::Answer(counted));
@@ -215,7 +246,9 @@ fn diagnostics_of_a_statement_long_gone() {
 fn a_chain_may_ask_about_itself() {
     let mut talk = Talk::new();
     let plan = talk.ask(Command::Query, b"UPDATE t SET a = 1; SELECT ROW_COUNT() + 0");
-    assert!(matches!(plan, Plan::Forward(_)));
+    assert!(matches!(plan, Plan::Forward(Forward { neutral: true, .. })), "{plan:?}");
+    let plan = talk.ask(Command::Query, b"GET DIAGNOSTICS @n = NUMBER");
+    assert_eq!(plan, refuse(Refusal::DiagnosticsGone));
 }
 
 #[test]
@@ -229,6 +262,27 @@ fn the_last_insert_id_goes_along() {
     talk.hear(&rows(1));
     let Plan::Forward(forward) = talk.ask(Command::Query, b"SELECT 1") else { panic!() };
     assert_eq!(forward.insert_id, None);
+    talk.query("BEGIN", &ok(in_transaction(), vec![]));
+    let Plan::Forward(forward) = talk.ask(Command::Query, b"SELECT LAST_INSERT_ID()") else {
+        panic!()
+    };
+    assert_eq!(forward.insert_id, Some(41), "held, but another client was here before");
+    talk.hear(&ok(in_transaction(), vec![]));
+    let Plan::Forward(forward) = talk.ask(Command::Query, b"SELECT LAST_INSERT_ID()") else {
+        panic!()
+    };
+    assert_eq!(forward.insert_id, None, "told already");
+}
+
+#[test]
+fn a_one_shot_behind_a_commit_stays() {
+    let mut talk = Talk::new();
+    talk.query("BEGIN", &ok(in_transaction(), vec![]));
+    let text = Change::Characteristics("SET TRANSACTION READ ONLY;".into());
+    let ended = ok(AUTOCOMMIT, vec![Change::Characteristics(String::new()), text]);
+    let disposition = talk.query("COMMIT; SET TRANSACTION READ ONLY", &ended);
+    assert_eq!(disposition, Disposition::Hold);
+    assert_eq!(talk.pins(), ["set_transaction"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub struct Completion {
     pub warnings: u16,
     /// Of the last OK.
     pub affected_rows: u64,
-    /// Of the last OK.
+    /// The last one that was not zero: a later statement of the chain does not undo it.
     pub last_insert_id: u64,
     /// Of the last result set.
     pub rows: u64,
