@@ -40,7 +40,15 @@ impl Session {
     ) -> Result<(), End> {
         let held = self.borrowed.is_some();
         let mut borrowed = match self.borrowed.take() {
-            Some(borrowed) => borrowed,
+            Some(mut borrowed) => {
+                // Closed, or with something to say that nobody asked for and that must not pass
+                // for the answer to this request.
+                if !borrowed.stream.looks_idle() {
+                    let gone = self.not_sent(borrowed, Trouble::Server, &forward, incoming, held);
+                    return Box::pin(gone).await;
+                }
+                borrowed
+            }
             None => match self.borrow().await {
                 Ok(borrowed) => borrowed,
                 Err(word) => return Box::pin(self.decline(&word, &forward, incoming)).await,
@@ -284,7 +292,7 @@ impl Session {
         if disposition == Disposition::Ask {
             let pong = borrowed.command(Command::Ping, b"", Expect::Single).await;
             let Ok(pong) = pong else { return Disposition::Hold };
-            disposition = self.ledger.on_pong(&pong);
+            disposition = self.ledger.on_pong(&pong, borrowed.astray);
         }
         if disposition == Disposition::AskCollation {
             let rows = borrowed.query("SELECT @@SESSION.collation_connection").await;

@@ -94,6 +94,24 @@ impl Inbound {
         Ok(self.bytes.get(..here).unwrap_or_default())
     }
 
+    /// Returns when the client has hung up. What it sends before that is kept, up to a bound; past
+    /// that, or on an error, nobody is told. Cancel-safe.
+    pub async fn until_hung_up(&mut self, stream: &mut Stream, shelf: &Shelf) {
+        while self.bytes.len() < HEAD {
+            if stream.readable().await.is_err() {
+                return;
+            }
+            if self.bytes.capacity() == 0 {
+                self.bytes = shelf.take();
+            }
+            self.bytes.reserve(4096);
+            if !matches!(stream.read_buf(&mut self.bytes).await, Ok(1..)) {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// A whole packet's payload, for the packets of an authentication.
     pub async fn packet(
         &mut self,

@@ -16,8 +16,8 @@ use crate::metrics::Direction;
 use crate::pool::Borrowed;
 use crate::session::{Forward, NEUTRAL_SCHEMA};
 use crate::wire::{
-    ClientFormat, Completion, ErrPacket, HEADER_LEN, Malformed, Outcome, Progress, ReplyScanner,
-    TrackFilter,
+    Capabilities, ClientFormat, Completion, ErrPacket, HEADER_LEN, Header, Malformed, Outcome,
+    Progress, ReplyScanner, TrackFilter,
 };
 
 pub(super) struct Reply {
@@ -152,10 +152,14 @@ impl Session {
                 reply.complete = true;
                 break;
             }
-            self.pass_on(reply, &scanner).await?;
+            if progress == Progress::NeedClientData && !self.gives_files() {
+                return Err(nonsense_text("LOCAL INFILE of a client that offers none"));
+            }
             if progress == Progress::NeedClientData {
+                self.pass_on(reply, &scanner).await?;
                 Box::pin(self.relay_infile(borrowed, &mut scanner)).await?;
             } else {
+                self.pass_on(reply, &scanner).await?;
                 reply.read(borrowed, scanner.needs()).await?;
             }
         }
@@ -165,6 +169,28 @@ impl Session {
             word.put(&mut reply.edited, reply.first_seq);
         }
         Ok(())
+    }
+
+    /// A server may ask for any file: only a client that offers files, in a statement that loads
+    /// one, is asked for it.
+    fn gives_files(&self) -> bool {
+        self.capabilities.contains(Capabilities::CLIENT_LOCAL_FILES) && self.ledger.may_load_file()
+    }
+
+    /// While the server thinks the client is watched: nobody waits for the answer of one who hung
+    /// up. What it sends meanwhile is for later.
+    async fn read_first(
+        &mut self,
+        borrowed: &mut Borrowed,
+        reply: &mut Reply,
+    ) -> Result<(), Broken> {
+        tokio::select! {
+            biased;
+            read = reply.read(borrowed, HEADER_LEN + 1) => read,
+            () = self.inbound.until_hung_up(&mut self.stream, &self.shared.buffers) => {
+                Err(Broken::Client)
+            }
+        }
     }
 
     async fn pass_on(&mut self, reply: &mut Reply, scanner: &ReplyScanner) -> Result<(), Broken> {
@@ -229,8 +255,10 @@ impl Session {
         reply: &mut Reply,
         refused: Option<&ErrPacket>,
     ) -> Result<Option<Word>, Broken> {
-        while reply.input.len() <= HEADER_LEN {
-            reply.read(borrowed, HEADER_LEN + 1).await?;
+        // An empty packet is no reply; the scanner will say so.
+        let is_empty = |input: &[u8]| Header::peek(input).is_some_and(|header| header.len == 0);
+        while reply.input.len() <= HEADER_LEN && !is_empty(&reply.input) {
+            self.read_first(borrowed, reply).await?;
         }
         if let Some(error) = refused
             && reply.input.get(HEADER_LEN) == Some(&0xFF)

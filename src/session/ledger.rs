@@ -271,6 +271,14 @@ impl Ledger {
         self.pending.text.clone()
     }
 
+    /// Is the statement under way one that loads a file of the client's? A long one that is still
+    /// passing by may be.
+    pub fn may_load_file(&self) -> bool {
+        self.pending.reading.is_none_or(|reading| {
+            reading.hints.intersects(Hints::LOAD_LOCAL | Hints::UNREADABLE | Hints::CALL)
+        })
+    }
+
     pub fn reading_under_way(&self) -> Reading {
         self.pending.reading.unwrap_or_default()
     }
@@ -334,8 +342,14 @@ impl Ledger {
     }
 
     /// The answer to [`Disposition::Ask`], which brings the changes that the error did not.
-    pub fn on_pong(&mut self, pong: &Completion) -> Disposition {
-        self.note_changes(&Pending::default(), Reading::default(), pong);
+    ///
+    /// `astray`: the connection was led to another schema in vain; its report of that comes late,
+    /// and is no change of this session's.
+    pub fn on_pong(&mut self, pong: &Completion, astray: bool) -> Disposition {
+        let led_astray = |change: &Change| matches!(change, Change::Schema(_));
+        if !(astray && pong.changes.iter().any(led_astray)) {
+            self.note_changes(&Pending::default(), Reading::default(), pong);
+        }
         self.on_status(pong.status.unwrap_or_default())
     }
 

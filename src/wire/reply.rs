@@ -246,7 +246,7 @@ impl ReplyScanner {
         while let Some(&[a, b, c, seq, first]) = window.rest().first_chunk() {
             let len = u32::from_le_bytes([a, b, c, 0]) as usize;
             let whole = HEADER_LEN + len <= window.rest().len();
-            if first >= 0xFE || !whole || len == 0 || len == MAX_PAYLOAD {
+            if first >= 0xFE || !whole || len == 0 || len == MAX_PAYLOAD || seq != self.due() {
                 return;
             }
             self.number(window, seq);
@@ -260,6 +260,11 @@ impl ReplyScanner {
         let Some(header) = Header::peek(window.rest()) else {
             return Ok(Some(self.more(HEADER_LEN)));
         };
+        if header.seq != self.due() {
+            // Something is missing, or this belongs to another reply.
+            let (packet, field) = ("reply packet", "the next sequence id");
+            return Err(Malformed::Unexpected { packet, field, seen: header.seq, at: 3 });
+        }
         if self.continued {
             self.pass(window, header);
             return Ok(None);
@@ -474,6 +479,11 @@ impl ReplyScanner {
         window.advance(HEADER_LEN);
         self.skip = header.len;
         self.continued = header.len == MAX_PAYLOAD;
+    }
+
+    /// The sequence id that the server's next packet must have.
+    fn due(&self) -> u8 {
+        self.next_seq.wrapping_sub(self.seq_shift())
     }
 
     fn number(&mut self, window: &mut Window<'_>, seq: u8) {

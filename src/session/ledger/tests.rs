@@ -91,14 +91,14 @@ fn a_transaction_holds_until_the_server_says_it_is_over() {
 fn an_error_outside_a_transaction_leaves_nothing() {
     let mut talk = Talk::new();
     assert_eq!(talk.query("INSERT INTO t VALUES (1)", &failed(1062)), Disposition::Ask);
-    assert_eq!(talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![])), Disposition::GiveBack);
+    assert_eq!(talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![]), false), Disposition::GiveBack);
 }
 
 #[test]
 fn what_a_trigger_did_before_it_failed_is_told_by_the_pong() {
     let mut talk = Talk::new();
     assert_eq!(talk.query("INSERT INTO t VALUES (1)", &failed(1644)), Disposition::Ask);
-    assert_eq!(talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![Change::State])), Disposition::Hold);
+    assert_eq!(talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![Change::State]), false), Disposition::Hold);
     assert_eq!(talk.pins(), ["unknown"]);
 }
 
@@ -123,7 +123,10 @@ fn an_error_without_autocommit_is_asked_about() {
     let off = ok(Status::empty(), vec![variable("autocommit", "OFF"), Change::State]);
     assert_eq!(talk.query("SET autocommit = 0", &off), Disposition::GiveBack);
     assert_eq!(talk.query("SELECT nothing", &failed(1054)), Disposition::Ask);
-    assert_eq!(talk.ledger.on_pong(&ok(Status::SERVER_STATUS_IN_TRANS, vec![])), Disposition::Hold);
+    assert_eq!(
+        talk.ledger.on_pong(&ok(Status::SERVER_STATUS_IN_TRANS, vec![]), false),
+        Disposition::Hold
+    );
 }
 
 #[test]
@@ -235,7 +238,7 @@ fn diagnostics_of_a_statement_long_gone() {
     let answer = talk.ask(Command::Query, b"SELECT FOUND_ROWS() + 1");
     assert_eq!(answer, refuse(Refusal::DiagnosticsGone));
     talk.query("INSERT INTO t VALUES (1)", &failed(1062));
-    talk.held = talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![])) != Disposition::GiveBack;
+    talk.held = talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![]), false) != Disposition::GiveBack;
     let answer = talk.ask(Command::Query, b"SHOW COUNT(*) ERRORS");
     let counted = Answer::Diagnostics { count_only: true, errors_only: true };
     assert_eq!(answer, Plan::Answer(counted));
