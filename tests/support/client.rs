@@ -1,7 +1,7 @@
 //! A MySQL client of bare bytes: blocking, without a runtime, and as rude as a test needs.
 //!
-//! Knows the login (both common plugins), text queries and packets. Never speaks TLS and never
-//! prepares: `mysql_async` is there for the polite.
+//! Knows the login (both common plugins), text queries and packets; prepared statements are beside
+//! it, in `binary`. Never speaks TLS: `mysql_async` is there for the polite.
 
 use std::{
     fmt,
@@ -33,6 +33,8 @@ pub mod capability {
 }
 
 const MORE_RESULTS: u16 = 8;
+/// utf8mb4_general_ci, which both flavors have.
+const UTF8MB4: u8 = 45;
 
 /// Where a server listens.
 #[derive(Clone, Debug)]
@@ -65,6 +67,7 @@ pub struct Login {
     pub password: String,
     pub schema: Option<String>,
     pub capabilities: u32,
+    pub collation: u8,
 }
 
 impl Login {
@@ -81,6 +84,7 @@ impl Login {
                 | c::MULTI_RESULTS
                 | c::PS_MULTI_RESULTS
                 | c::PLUGIN_AUTH,
+            collation: UTF8MB4,
         }
     }
 
@@ -92,6 +96,12 @@ impl Login {
     #[must_use]
     pub fn schema(mut self, schema: &str) -> Self {
         self.schema = Some(schema.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn collation(mut self, collation: u8) -> Self {
+        self.collation = collation;
         self
     }
 
@@ -207,12 +217,11 @@ impl RawClient {
         }
         capabilities &= self.greeting.capabilities;
         self.capabilities = capabilities;
-        let mut plugin = self.greeting.plugin.clone();
-        let mut scramble = self.greeting.scramble.clone();
+        let plugin = self.greeting.plugin.clone();
 
-        let answer = prove(&plugin, &login.password, &scramble);
+        let answer = prove(&plugin, &login.password, &self.greeting.scramble);
         let mut packet = capabilities.to_le_bytes().to_vec();
-        packet.extend_from_slice(&[0, 0, 0, 64, 45]); // largest packet 1 GiB, utf8mb4
+        packet.extend_from_slice(&[0, 0, 0, 64, login.collation]); // largest packet 1 GiB
         packet.extend_from_slice(&[0; 23]);
         packet.extend_from_slice(login.user.as_bytes());
         packet.push(0);
@@ -225,7 +234,28 @@ impl RawClient {
         packet.extend_from_slice(plugin.as_bytes());
         packet.push(0);
         self.write_packet(&packet)?;
+        self.until_accepted(&login.password)
+    }
 
+    /// COM_CHANGE_USER. `login.capabilities` do not count: those of the first login stay.
+    pub fn change_user(&mut self, login: &Login) -> Result<(), Error> {
+        let plugin = self.greeting.plugin.clone();
+        let answer = prove(&plugin, &login.password, &self.greeting.scramble);
+        let mut packet = vec![17];
+        packet.extend_from_slice(login.user.as_bytes());
+        packet.push(0);
+        packet.push(u8::try_from(answer.len()).unwrap());
+        packet.extend_from_slice(&answer);
+        packet.extend_from_slice(login.schema.as_deref().unwrap_or_default().as_bytes());
+        packet.extend_from_slice(&[0, login.collation, 0]);
+        packet.extend_from_slice(plugin.as_bytes());
+        packet.push(0);
+        self.command(&packet)?;
+        self.until_accepted(&login.password)
+    }
+
+    fn until_accepted(&mut self, password: &str) -> Result<(), Error> {
+        let mut scramble = self.greeting.scramble.clone();
         loop {
             let packet = self.read_packet()?;
             match packet.as_slice() {
@@ -233,14 +263,14 @@ impl RawClient {
                 [0xFF, ..] => return Err(refusal(&packet)),
                 [0xFE, rest @ ..] => {
                     let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
-                    plugin = String::from_utf8_lossy(&rest[..end]).into_owned();
+                    let plugin = String::from_utf8_lossy(&rest[..end]).into_owned();
                     scramble = rest[(end + 1).min(rest.len())..].to_vec();
                     scramble.truncate(20);
-                    let answer = prove(&plugin, &login.password, &scramble);
+                    let answer = prove(&plugin, password, &scramble);
                     self.write_packet(&answer)?;
                 }
                 [0x01, 3] => {}
-                [0x01, 4] => self.tell_password(&login.password, &scramble)?,
+                [0x01, 4] => self.tell_password(password, &scramble)?,
                 _ => return Err(io::Error::from(MALFORMED).into()),
             }
         }
@@ -283,7 +313,7 @@ impl RawClient {
     }
 
     /// One result with its status flags.
-    fn read_result(&mut self) -> Result<(Vec<Row>, u16), Error> {
+    pub fn read_result(&mut self) -> Result<(Vec<Row>, u16), Error> {
         let packet = self.read_packet()?;
         match packet.first() {
             Some(0xFF) => return Err(refusal(&packet)),
@@ -324,6 +354,28 @@ impl RawClient {
     pub fn ping(&mut self) -> Result<(), Error> {
         self.command(&[14])?;
         self.read_result().map(drop)
+    }
+
+    /// COM_RESET_CONNECTION.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        self.command(&[31])?;
+        self.read_result().map(drop)
+    }
+
+    /// COM_INIT_DB.
+    pub fn init_db(&mut self, schema: &str) -> Result<(), Error> {
+        self.command(&[&[2], schema.as_bytes()].concat())?;
+        self.read_result().map(drop)
+    }
+
+    /// Was it agreed upon at the login?
+    pub fn speaks(&self, capability: u32) -> bool {
+        self.capabilities & capability != 0
+    }
+
+    /// The sequence id the next packet is to have.
+    pub fn sequence(&self) -> u8 {
+        self.sequence
     }
 
     /// COM_QUIT. Dropping the client instead is what a frozen function does.
@@ -388,7 +440,7 @@ fn parse_greeting(packet: &[u8]) -> Option<Greeting> {
     Some(Greeting { version, connection_id, capabilities, plugin, scramble })
 }
 
-fn refusal(packet: &[u8]) -> Error {
+pub fn refusal(packet: &[u8]) -> Error {
     let code = u16::from_le_bytes([
         packet.get(1).copied().unwrap_or_default(),
         packet.get(2).copied().unwrap_or_default(),
@@ -403,14 +455,14 @@ fn refusal(packet: &[u8]) -> Error {
     }
 }
 
-fn ok_status(packet: &[u8]) -> u16 {
+pub fn ok_status(packet: &[u8]) -> u16 {
     let mut rest = &packet[1..];
     lenenc(&mut rest);
     lenenc(&mut rest);
     rest.get(..2).map_or(0, |status| u16::from_le_bytes([status[0], status[1]]))
 }
 
-fn parse_row(mut packet: &[u8]) -> Row {
+pub fn parse_row(mut packet: &[u8]) -> Row {
     let mut row = Row::new();
     while let Some(first) = packet.first() {
         if *first == 0xFB {
@@ -426,7 +478,7 @@ fn parse_row(mut packet: &[u8]) -> Row {
     row
 }
 
-fn lenenc(bytes: &mut &[u8]) -> Option<u64> {
+pub fn lenenc(bytes: &mut &[u8]) -> Option<u64> {
     let first = *bytes.first()?;
     let size = match first {
         0xFC => 2,

@@ -28,6 +28,7 @@
     reason = "std::thread::sleep: a test's own thread may wait; no client is served on it"
 )]
 
+pub mod binary;
 pub mod certificates;
 pub mod client;
 pub mod process;
