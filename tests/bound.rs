@@ -262,6 +262,38 @@ fn those_who_cannot_wait_are_told_why() {
 }
 
 #[test]
+fn those_who_vanish_leave_at_once() {
+    let flavor = Flavor::installed()[0];
+    let server = Server::start(flavor, Options::default());
+    server.root("CREATE TABLE app.t (id INT)");
+    let pool = "max_connections = 1\nborrow_timeout = \"20s\"";
+    let tidegate = Tidegate::start(Config::to(&server).section("pool", pool));
+    let (mut holder, mut waiter, mut third) = (app(&tidegate), app(&tidegate), app(&tidegate));
+    holder.query("BEGIN").unwrap();
+    holder.query("SELECT COUNT(*) FROM t").unwrap();
+    waiter.command(b"\x03SELECT 3").unwrap();
+    tidegate.until_metric("tidegate_borrow_waiting", Duration::from_secs(2), |one| one == 1.0);
+    drop(waiter);
+    tidegate.until_metric("tidegate_borrow_waiting", Duration::from_secs(5), |one| one == 0.0);
+    holder.query("COMMIT").unwrap();
+
+    // In the middle of a statement, which is not let run to its end.
+    holder.command(b"\x03SELECT SLEEP(60)").unwrap();
+    wait_for("the statement", Duration::from_secs(5), || {
+        (tidegate.metrics()[BORROWED] == 1.0).then_some(())
+    });
+    drop(holder);
+    assert_eq!(third.query("SELECT 4").unwrap()[0][0].as_deref(), Some("4"));
+    wait_for("the statement to be killed", Duration::from_secs(5), || {
+        let rows = server.root("SHOW PROCESSLIST");
+        let sleeps = |row: &Vec<Option<String>>| {
+            row[7].as_deref().is_some_and(|statement| statement.contains("SLEEP"))
+        };
+        (!rows.iter().any(sleeps)).then_some(())
+    });
+}
+
+#[test]
 fn too_many_clients_are_told_so() {
     let flavor = Flavor::installed()[0];
     let server = Server::start(flavor, Options::default());

@@ -195,3 +195,51 @@ fn those_who_stay_too_long() {
     let rolled_back = server.root("SELECT COUNT(*) FROM app.t WHERE id = 1");
     assert_eq!(rolled_back[0][0].as_deref(), Some("0"));
 }
+
+#[test]
+fn nobody_is_cut_early() {
+    let server = server();
+    let client = "idle_timeout = \"900ms\"\nmax_query = \"900ms\"";
+    let tidegate = Tidegate::start(Config::to(&server).section("client", client));
+    let (mut steady, mut slow) = (app(&tidegate), app(&tidegate));
+    let started = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while started.elapsed() < Duration::from_secs(5) {
+                steady.ping().unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while started.elapsed() < Duration::from_secs(5) {
+                assert_eq!(one(&mut slow, "SELECT SLEEP(0.3)"), "0", "interrupted");
+            }
+        });
+    });
+}
+
+/// A SLEEP that is interrupted is no error: it says 1. The next error is of another statement.
+#[test]
+fn an_error_after_a_statement_that_was_too_slow_is_its_own() {
+    let server = server();
+    let config = Config::to(&server).section("client", "max_query = \"1s\"");
+    let tidegate = Tidegate::start(config);
+    let mut client = app(&tidegate);
+    assert_eq!(one(&mut client, "SELECT SLEEP(30)"), "1");
+    let told = one(&mut client, "SELECT * FROM nowhere");
+    assert!(told.starts_with("ERROR 1146 "), "{told}");
+}
+
+/// The server has named the columns of the result by then.
+#[test]
+fn a_select_that_is_too_slow_is_told_so_too() {
+    let server = server();
+    let rows: Vec<String> = (10..200).map(|number| format!("({number})")).collect();
+    server.root(&format!("INSERT INTO app.t VALUES {}", rows.join(",")));
+    let config = Config::to(&server).section("client", "max_query = \"1s\"");
+    let tidegate = Tidegate::start(config);
+    let mut client = app(&tidegate);
+    let join = "FROM t AS a, t AS b, t AS c, t AS d, t AS e";
+    let sql = format!("SELECT COUNT(*) {join} WHERE a.id + b.id + c.id + d.id + e.id = 0");
+    let told = one(&mut client, &sql);
+    assert!(told.starts_with("ERROR 3024 (HY000): "), "{told}");
+}

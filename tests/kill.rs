@@ -198,3 +198,18 @@ fn a_kill_never_hits_the_next_one() {
         });
     }
 }
+
+/// Whose it is is known as soon as it is told that it is in.
+#[test]
+fn who_has_just_logged_in_can_be_killed() {
+    let (_server, tidegate) = start(Flavor::installed()[0], 2);
+    let mut killer = app(&tidegate);
+    let mut wrongs = Vec::new();
+    for _ in 0..300 {
+        let victim = app(&tidegate);
+        if let Err(error) = killer.query(&format!("KILL QUERY {}", id(&victim))) {
+            wrongs.push(error.to_string());
+        }
+    }
+    assert!(wrongs.is_empty(), "{} of 300: {}", wrongs.len(), wrongs[0]);
+}

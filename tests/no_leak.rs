@@ -18,6 +18,8 @@ use support::{
     tidegate::{Config, Tidegate},
 };
 
+const LATIN1_SWEDISH_CI: u8 = 8;
+
 fn start(flavor: Flavor, connections: u32) -> (Server, Tidegate) {
     let server = Server::start(flavor, Options::default());
     let pool = format!("max_connections = {connections}\nborrow_timeout = \"3s\"");
@@ -86,6 +88,12 @@ fn variables_stay_with_their_client() {
     variables(|names_or_keys| !names_or_keys);
 }
 
+/// MySQL reports no collation after SET NAMES, and takes `foreign_key_checks = DEFAULT` for OFF.
+#[test]
+fn variables_stay_with_their_client_where_mysql_reports_them_badly() {
+    variables(|names_or_keys| names_or_keys);
+}
+
 fn variables(which: impl Fn(bool) -> bool) {
     let mut wrongs = Wrongs::default();
     for flavor in Flavor::installed() {
@@ -149,6 +157,33 @@ fn variables(which: impl Fn(bool) -> bool) {
             }
         }
         assert_eq!(server.connections_of("app"), 2, "the pool's and the straight one");
+    }
+    wrongs.none();
+}
+
+#[test]
+fn character_sets_mean_what_they_meant() {
+    let mut wrongs = Wrongs::default();
+    for flavor in Flavor::installed() {
+        let (_server, tidegate) = start(flavor, 1);
+        let (mut utf8, mut latin) = (app(&tidegate), app(&tidegate));
+        run(&mut latin, "SET NAMES latin1");
+        let mut born_latin = login(&tidegate, &Login::app().collation(LATIN1_SWEDISH_CI));
+        for round in 0..3 {
+            for (who, latin) in [("SET NAMES", &mut latin), ("login", &mut born_latin)] {
+                let what =
+                    |what: &str| format!("{flavor:?} round {round}, latin1 by {who}: {what}");
+                // One byte, which is no UTF-8.
+                let seen = ask(latin, "SELECT _utf8mb4 0xC3A9");
+                wrongs.check(&what("a column"), &seen, "\u{FFFD}");
+                wrongs.check(&what("a literal"), &ask(latin, "SELECT HEX('é')"), "C3A9");
+                let seen = ask(latin, "SELECT CHAR_LENGTH('é')");
+                wrongs.check(&what("its length"), &seen, "2");
+            }
+            let what = |what: &str| format!("{flavor:?} round {round}, utf8mb4: {what}");
+            wrongs.check(&what("a literal"), &ask(&mut utf8, "SELECT 'é'"), "é");
+            wrongs.check(&what("its length"), &ask(&mut utf8, "SELECT CHAR_LENGTH('é')"), "1");
+        }
     }
     wrongs.none();
 }
@@ -274,6 +309,14 @@ const MARKS: [(&str, &str, &str, &str); 14] = [
     ("/*!50000 SET @x = 11 */", "SELECT @x", "11", "NULL"),
 ];
 
+/// The same, out of sight: no tracker tells of them.
+const HIDDEN_MARKS: [(&str, &str, &str, &str); 4] = [
+    ("CALL makes_a_table()", "SELECT id FROM made_in_call", "10", "error 1146"),
+    ("CALL takes_a_lock()", "SELECT IS_USED_LOCK('mark') IS NOT NULL", "1", "0"),
+    ("SELECT locks_in_function()", "SELECT IS_USED_LOCK('mark') IS NOT NULL", "1", "0"),
+    ("SELECT * FROM locks_in_view", "SELECT IS_USED_LOCK('mark') IS NOT NULL", "1", "0"),
+];
+
 fn make_routines(server: &Server) {
     for sql in [
         "CREATE TABLE app.one AS SELECT 1 AS id",
@@ -298,6 +341,11 @@ fn make_routines(server: &Server) {
 #[test]
 fn what_a_client_leaves_on_a_connection() {
     marks(&MARKS);
+}
+
+#[test]
+fn what_a_routine_leaves_on_a_connection() {
+    marks(&HIDDEN_MARKS);
 }
 
 fn marks(marks: &[(&str, &str, &str, &str)]) {
@@ -535,6 +583,18 @@ const DIAGNOSTICS: &[&str] = &[
     "SELECT LAST_INSERT_ID()", "CALL inserts_one()", "SELECT LAST_INSERT_ID()", "SELECT ROW_COUNT()",
 ];
 
+/// What a server answers when one asks twice, or about an id that was given and not made.
+#[rustfmt::skip]
+const FINER_DIAGNOSTICS: &[&str] = &[
+    "INSERT INTO numbered (body) VALUES ('a'), ('b')", "INSERT INTO numbered VALUES (100, 'explicit')", "SELECT LAST_INSERT_ID()",
+    "INSERT INTO numbered (id, body) VALUES (100, 'x') ON DUPLICATE KEY UPDATE body = 'y'", "SELECT LAST_INSERT_ID()",
+    "SELECT id FROM numbered", "SELECT FOUND_ROWS()", "SELECT FOUND_ROWS()", "SELECT ROW_COUNT()",
+    "DELETE FROM numbered WHERE id < 3", "SELECT ROW_COUNT()", "SELECT ROW_COUNT()",
+    "SELECT CAST('abc' AS UNSIGNED)", "SHOW WARNINGS", "SHOW WARNINGS", "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count",
+    "SELECT * FROM nowhere", "SELECT ROW_COUNT()", "SHOW ERRORS", "SHOW WARNINGS",
+    "SELECT * FROM nowhere", "DO 0", "SHOW ERRORS",
+];
+
 /// What others do in between: everything the script asks about.
 const NOISE: &[&str] = &[
     "INSERT INTO noise (body) VALUES ('noise'), ('more'), ('most')",
@@ -548,6 +608,11 @@ const NOISE: &[&str] = &[
 #[test]
 fn answers_about_the_last_statement_are_ones_own() {
     compare(DIAGNOSTICS);
+}
+
+#[test]
+fn answers_about_the_last_statement_are_the_servers() {
+    compare(FINER_DIAGNOSTICS);
 }
 
 fn compare(script: &[&str]) {
@@ -602,4 +667,31 @@ fn differs_in_a_deprecation(found: &Told, expected: &Told) -> bool {
         }
         _ => false,
     }
+}
+
+/// A connection that has served an error is as good as new to the next client.
+#[test]
+fn nothing_of_an_error_is_seen_by_the_next_client() {
+    let mut wrongs = Wrongs::default();
+    for flavor in Flavor::installed() {
+        let (_server, tidegate) = start(flavor, 1);
+        let (mut one, mut other) = (app(&tidegate), app(&tidegate));
+        for sql in ["SHOW WARNINGS", "SHOW ERRORS", "SELECT @@warning_count", "SELECT ROW_COUNT()"]
+        {
+            let what = format!("{flavor:?}: prepared {sql}");
+            let Ok(statement) = other.prepare(sql) else { continue };
+            let expected = format!("{:?}", other.execute(statement.id, &[]).unwrap());
+            run(&mut other, "DO 0");
+            assert_eq!(ask(&mut one, "SELECT * FROM a_secret_name"), "error 1146");
+            let seen = format!("{:?}", other.execute(statement.id, &[]).unwrap());
+            wrongs.check(&what, &seen, &expected);
+            run(&mut other, "DO 0");
+        }
+        assert_eq!(ask(&mut one, "SELECT * FROM a_secret_name"), "error 1146");
+        other.init_db("app").unwrap();
+        let borrowed = tidegate.metrics()["tidegate_server_connections{state=\"borrowed\"}"];
+        let what = format!("{flavor:?}: connections held after a COM_INIT_DB");
+        wrongs.check(&what, &borrowed.to_string(), "0");
+    }
+    wrongs.none();
 }

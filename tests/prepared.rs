@@ -139,6 +139,38 @@ fn prepare_many(clients: &mut [RawClient]) -> Vec<(usize, Statement)> {
 }
 
 #[test]
+fn many_statements_are_few_on_the_server() {
+    for flavor in Flavor::installed() {
+        let (server, tidegate) = start(flavor, 1);
+        let mut clients = [app(&tidegate), app(&tidegate)];
+        let statements = prepare_many(&mut clients);
+        clients[0].query("DO 0").unwrap();
+        let on_server = server.status("Prepared_stmt_count");
+        assert!(on_server <= 101, "{flavor:?}: {on_server} statements on one connection");
+        for (_, statement) in &statements {
+            clients[1].execute(statement.id, &[Value::Int(1)]).unwrap();
+        }
+        let on_server = server.status("Prepared_stmt_count");
+        assert!((90..=101).contains(&on_server), "{flavor:?}: {on_server}");
+    }
+}
+
+#[test]
+fn an_execute_under_another_schema_holds_nothing() {
+    for flavor in Flavor::installed() {
+        let (server, tidegate) = start(flavor, 1);
+        server.root("CREATE DATABASE other");
+        server.root("GRANT ALL ON other.* TO app@'%'");
+        let (mut client, mut other) = (app(&tidegate), app(&tidegate));
+        let name = client.prepare("SELECT DATABASE()").unwrap();
+        client.query("USE other").unwrap();
+        client.execute(name.id, &[]).unwrap();
+        assert_eq!(tidegate.metric("tidegate_pinned"), 0.0, "{flavor:?}");
+        assert_eq!(one(other.query("SELECT 1")), "1", "{flavor:?}");
+    }
+}
+
+#[test]
 fn a_text_means_what_it_meant_when_it_was_prepared() {
     for flavor in Flavor::installed() {
         let (server, tidegate) = start(flavor, 2);
