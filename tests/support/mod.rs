@@ -31,6 +31,7 @@
 pub mod binary;
 pub mod certificates;
 pub mod client;
+pub mod fake;
 pub mod process;
 pub mod servers;
 pub mod tidegate;
