@@ -1,6 +1,8 @@
 # The only door: lint, test, demo. Everything a target needs it installs first.
 
-.PHONY: help lint test test-fast demo servers clean-servers
+SECONDS ?= 60
+
+.PHONY: help lint test test-fast soak demo servers clean-servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -19,6 +21,9 @@ test: servers ## every test, those against real servers too
 
 test-fast: ## the tests that need nothing installed
 	cargo test --locked --lib --bins
+
+soak: ## random input for SECONDS=60, from clients and from a server
+	TIDEGATE_SOAK_SECONDS=$(SECONDS) cargo test --locked --test soak -- --nocapture
 
 # Without MySQL (it comes from Debian sid) the demo runs on MariaDB.
 demo: ## 3,000 rude clients against max_connections=50, without and with Tidegate; KEEP=1 leaves it up

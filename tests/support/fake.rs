@@ -641,6 +641,7 @@ fn name(command: u8, body: &[u8]) -> String {
         17 => format!("COM_CHANGE_USER {}", text.split('\0').next().unwrap_or_default()),
         22 => format!("COM_PREPARE {text}"),
         23 => "COM_EXECUTE".to_owned(),
+        27 => format!("COM_SET_OPTION {}", body.first().copied().unwrap_or_default()),
         31 => "COM_RESET_CONNECTION".to_owned(),
         other => format!("COM {other}"),
     }
