@@ -87,6 +87,9 @@ pub struct Limits {
     pub query: Option<Duration>,
 }
 
+/// How often [`Registry::sweep`] is called, and so how coarse its clock is.
+pub const SWEEP: Duration = Duration::from_secs(1);
+
 /// Ids start high, at a place of chance: one that a client took from the server's own process
 /// list, or from another proxy's greeting, names nobody here.
 const FIRST_ID: u32 = 0x4000_0000;
@@ -339,9 +342,10 @@ impl Entry {
 
     /// `true`: its statement runs too long.
     fn sweep(&self, now: u64, limits: &Limits) -> bool {
+        // A beginning may be stamped with the sweep before it: nobody is cut early.
         let over = |since: u64, limit: Option<Duration>| {
             let lasted = Duration::from_millis(now.saturating_sub(since));
-            since != 0 && limit.is_some_and(|limit| lasted > limit)
+            since != 0 && limit.is_some_and(|limit| lasted > limit + SWEEP)
         };
         let since = self.since.load(Ordering::Relaxed);
         let activity = self.activity.load(Ordering::Relaxed);

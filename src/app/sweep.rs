@@ -1,13 +1,10 @@
 //! Once a second: who has been idle too long, which statement runs too long.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config;
 use crate::frontend::Shared;
-use crate::registry::{Entry, Limits};
-
-const EVERY: Duration = Duration::from_secs(1);
+use crate::registry::{Entry, Limits, SWEEP};
 
 pub fn limits(client: &config::Client) -> Limits {
     Limits {
@@ -21,7 +18,7 @@ pub fn limits(client: &config::Client) -> Limits {
 /// Runs until the process stops.
 pub async fn sweep(shared: Arc<Shared>, limits: Limits) {
     let stopping = shared.lifecycle.stopping();
-    let mut ticks = tokio::time::interval(EVERY);
+    let mut ticks = tokio::time::interval(SWEEP);
     while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
         let overdue = shared.registry.sweep(&limits).queries;
         for entry in overdue.into_iter().filter(|entry| entry.mark_over_time()) {

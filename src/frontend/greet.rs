@@ -126,6 +126,8 @@ impl Guest {
             verdict = verifier.answer_switch(&answer);
         }
         if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
+            // Before the client knows that its id is good: it may be killed by it at once.
+            self.presence.set_user(&account.username);
             self.accept(fast_auth_ok, login).await?;
             Ok(account)
         } else {
@@ -149,7 +151,6 @@ impl Guest {
     }
 
     fn settle(self, login: &Login, account: Arc<Account>) -> Session {
-        self.presence.set_user(&account.username);
         self.presence.set_activity(Activity::Idle);
         let capabilities = login.capabilities & OFFERED;
         let identity = identity(&self.shared, &account, capabilities);

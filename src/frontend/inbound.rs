@@ -4,6 +4,7 @@
 //! than must be seen at once; the rest streams by.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
@@ -35,6 +36,9 @@ const HEAD: usize = 64 * 1024;
 /// An execute's parameter types stand behind its null bitmap: with 65,535 parameters they end
 /// at 139,275 bytes.
 const EXECUTE_HEAD: usize = 160 * 1024;
+
+/// How long a client that closed its side is taken to be listening.
+const HALF_CLOSED: Duration = Duration::from_secs(2);
 
 /// A text to be prepared is kept, so it must be whole.
 const PREPARE_HEAD: usize = HEADER_LEN + MAX_PAYLOAD;
@@ -94,8 +98,9 @@ impl Inbound {
         Ok(self.bytes.get(..here).unwrap_or_default())
     }
 
-    /// Returns when the client has hung up. What it sends before that is kept, up to a bound; past
-    /// that, or on an error, nobody is told. Cancel-safe.
+    /// Returns when the client has hung up: at once after a reset, after a while when it said only
+    /// that it will send no more, since it may still listen. What it sends before that is kept, up
+    /// to a bound; past that nobody is told. Cancel-safe.
     pub async fn until_hung_up(&mut self, stream: &mut Stream, shelf: &Shelf) {
         while self.bytes.len() < HEAD {
             if stream.readable().await.is_err() {
@@ -105,8 +110,10 @@ impl Inbound {
                 self.bytes = shelf.take();
             }
             self.bytes.reserve(4096);
-            if !matches!(stream.read_buf(&mut self.bytes).await, Ok(1..)) {
-                return;
+            match stream.read_buf(&mut self.bytes).await {
+                Ok(0) => return tokio::time::sleep(HALF_CLOSED).await,
+                Ok(_) => {}
+                Err(_) => return,
             }
         }
         std::future::pending::<()>().await;

@@ -43,6 +43,8 @@ impl Word {
 
     /// The same whatever was wrong, as the server does it.
     pub fn bad_login(user: &str, peer: &str, with_password: bool) -> Self {
+        // A name is 32 characters at most; what is longer is not echoed whole.
+        let user: String = user.chars().take(32).collect();
         let using = if with_password { "YES" } else { "NO" };
         let message = format!("Access denied for user '{user}'@'{peer}' (using password: {using})");
         Self::new(1045, *b"28000", message)

@@ -41,6 +41,9 @@ pub(super) enum Broken {
     Server { error: io::Error },
 }
 
+/// ER_QUERY_INTERRUPTED
+const INTERRUPTED: u16 = 1317;
+
 /// A read that fills the buffer doubles it up to here.
 const MOST_BUFFER: usize = 64 * 1024;
 
@@ -88,6 +91,19 @@ impl Reply {
 
     pub fn into_buffer(self) -> BytesMut {
         self.input
+    }
+
+    /// The error packet that ends the reply gives way to another.
+    fn end_in(&mut self, word: &Word, seq: u8) {
+        let Outcome::Err(error) = &self.completion.outcome else { return };
+        let packet = HEADER_LEN + 1 + 2 + 6 + error.message.len();
+        let kept = self.last_bytes().len().saturating_sub(packet);
+        if !self.is_edited {
+            self.edited.extend_from_slice(self.input.get(..kept).unwrap_or_default());
+            self.is_edited = true;
+        }
+        self.edited.truncate(kept);
+        word.put(&mut self.edited, seq);
     }
 
     async fn read(&mut self, borrowed: &mut Borrowed, at_least: usize) -> Result<(), Broken> {
@@ -163,12 +179,18 @@ impl Session {
                 reply.read(borrowed, scanner.needs()).await?;
             }
         }
+        let instead = instead.or_else(|| self.word_at_the_end(reply));
         if let Some(word) = instead {
-            reply.edited.clear();
-            reply.is_edited = true;
-            word.put(&mut reply.edited, reply.first_seq);
+            reply.end_in(&word, scanner.next_seq().wrapping_sub(1));
         }
         Ok(())
+    }
+
+    /// A statement may be ended for its time in the middle of its rows.
+    fn word_at_the_end(&self, reply: &Reply) -> Option<Word> {
+        let interrupted = matches!(&reply.completion.outcome, Outcome::Err(error)
+            if error.code == INTERRUPTED);
+        (interrupted && self.presence.is_over_time()).then(Word::over_time)
     }
 
     /// A server may ask for any file: only a client that offers files, in a statement that loads
@@ -264,9 +286,6 @@ impl Session {
             && reply.input.get(HEADER_LEN) == Some(&0xFF)
         {
             return Ok(Some(Word::from_server(error)));
-        }
-        if reply.input.get(HEADER_LEN) == Some(&0xFF) && self.presence.is_over_time() {
-            return Ok(Some(Word::over_time()));
         }
         Ok(None)
     }

@@ -39,29 +39,21 @@ pub struct Session {
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A client that stops in the middle of a request holds what it holds no longer than this, as
-/// with the server's net_read_timeout.
-const MID_REQUEST: Duration = Duration::from_secs(30);
+/// with the server's net_read_timeout (which is longer: there it costs nobody else).
+const MID_REQUEST: Duration = Duration::from_secs(10);
 
-/// Reads that begin a request end early when the session must.
-pub(super) async fn unless_doomed<T>(
+/// Reads in the middle of a request end early when the session must, or the client dawdles.
+pub(super) async fn in_time<T>(
     entry: &Entry,
     read: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
     tokio::select! {
         biased;
-        read = read => read,
+        read = tokio::time::timeout(MID_REQUEST, read) => {
+            read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }
         _ = entry.last_bell() => Err(io::ErrorKind::Interrupted.into()),
     }
-}
-
-/// The same in the middle of one, where a client may not dawdle either.
-pub(super) async fn in_time<T>(
-    entry: &Entry,
-    read: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    tokio::time::timeout(MID_REQUEST, unless_doomed(entry, read))
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 impl Session {
@@ -135,16 +127,21 @@ impl Session {
                 }
             }
         }
-        let next = self.inbound.next(&mut self.stream, &self.shared.buffers);
-        let next = unless_doomed(&self.presence, next).await;
-        self.presence.begin_statement();
-        match (next, self.presence.doomed()) {
-            (Ok(Some(incoming)), _) => Ok(incoming),
-            (Err(error), Some(doom)) if error.kind() == io::ErrorKind::Interrupted => {
-                Err(Box::pin(self.take_leave(doom)).await)
+        let next = loop {
+            let next = self.inbound.next(&mut self.stream, &self.shared.buffers);
+            tokio::select! {
+                biased;
+                next = next => break next,
+                // Half a request does not keep the bell from being heard.
+                () = self.presence.bell() => {
+                    if let Some(doom) = self.presence.doomed().filter(|doom| self.must_end(*doom)) {
+                        return Err(Box::pin(self.take_leave(doom)).await);
+                    }
+                }
             }
-            (Ok(None) | Err(_), _) => Err(End::HungUp),
-        }
+        };
+        self.presence.begin_statement();
+        next.ok().flatten().ok_or(End::HungUp)
     }
 
     /// A drain lets a transaction finish first; everything else ends at once.

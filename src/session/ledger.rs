@@ -414,6 +414,7 @@ impl Ledger {
             return Plan::Kill { id: kill.id, query_only: kill.query_only };
         }
         if !held && let Some(answer) = self.known_answer(reading) {
+            self.note_own_answer(reading);
             return answer;
         }
         Plan::Forward(Forward {
@@ -435,10 +436,29 @@ impl Ledger {
             Some(Exact::ShowErrors) => diagnostics(false, true),
             Some(Exact::ShowCountWarnings) => diagnostics(true, false),
             Some(Exact::ShowCountErrors) => diagnostics(true, true),
-            _ if asks_what_is_gone(reading) => Answer::Refuse(Refusal::DiagnosticsGone),
+            _ if asks_what_is_gone(reading) && !self.left_no_diagnostics(reading) => {
+                Answer::Refuse(Refusal::DiagnosticsGone)
+            }
             _ => return None,
         };
         Some(Plan::Answer(answer))
+    }
+
+    /// What the server's diagnostics would be after its own answer.
+    fn note_own_answer(&mut self, reading: Reading) {
+        let shows = matches!(reading.exact, Some(Exact::ShowWarnings | Exact::ShowErrors));
+        self.found_rows = u64::from(!shows || self.last_error.is_some());
+        self.row_count = -1;
+        if matches!(reading.exact, Some(Exact::RowCount | Exact::FoundRows)) {
+            self.last_error = None;
+        }
+    }
+
+    /// Nothing is known of the last statement that wiped diagnostics would not say too. (Had it
+    /// left warnings, its connection would still be held.)
+    fn left_no_diagnostics(&self, reading: Reading) -> bool {
+        let counts = Hints::FOUND_ROWS | Hints::ROW_COUNT;
+        self.last_error.is_none() && !reading.hints.intersects(counts)
     }
 
     fn insert_id_for(&mut self, reading: Reading) -> Option<u64> {
@@ -475,7 +495,7 @@ impl Ledger {
         let reading = prepared.statement.reading;
         self.pending.statement = Some(id);
         self.pending.reading = Some(reading);
-        if !held && asks_what_is_gone(reading) {
+        if !held && asks_what_is_gone(reading) && !self.left_no_diagnostics(reading) {
             return refuse(Refusal::DiagnosticsGone);
         }
         Plan::Forward(Forward {
@@ -567,7 +587,8 @@ impl Ledger {
                 Outcome::Err(_) => -1,
             };
         }
-        if completion.warnings > 0 {
+        // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
+        if completion.warnings > 0 && pending.command != Some(Command::InitDb) {
             self.pins.insert(Pin::Warnings);
         }
     }

@@ -260,7 +260,9 @@ impl ReplyScanner {
         let Some(header) = Header::peek(window.rest()) else {
             return Ok(Some(self.more(HEADER_LEN)));
         };
-        if header.seq != self.due() {
+        // An error may come before all of the request was read, with the number it had by then.
+        let early = self.stage == Stage::First && window.rest().get(HEADER_LEN) == Some(&0xFF);
+        if header.seq != self.due() && !early {
             // Something is missing, or this belongs to another reply.
             let (packet, field) = ("reply packet", "the next sequence id");
             return Err(Malformed::Unexpected { packet, field, seen: header.seq, at: 3 });

@@ -158,7 +158,15 @@ impl Line {
 
     pub fn row(&mut self, column: &str, value: &str) -> io::Result<()> {
         let status = if self.in_transaction { IN_TRANSACTION } else { IDLE };
-        self.raw(&result_set(&[column], &[&[value]], status))
+        let mut reply = result_set(&[column], &[&[value]], status);
+        // Numbered on from the request, which may have been several packets.
+        let mut at = 0;
+        while at < reply.len() {
+            reply[at + 3] = self.seq;
+            self.seq = self.seq.wrapping_add(1);
+            at += 4 + u32::from_le_bytes([reply[at], reply[at + 1], reply[at + 2], 0]) as usize;
+        }
+        self.raw(&reply)
     }
 
     /// One packet's payload; the next packet said is numbered after it.

@@ -251,6 +251,11 @@ fn a_chain_may_ask_about_itself() {
     let plan = talk.ask(Command::Query, b"UPDATE t SET a = 1; SELECT ROW_COUNT() + 0");
     assert!(matches!(plan, Plan::Forward(Forward { neutral: true, .. })), "{plan:?}");
     let plan = talk.ask(Command::Query, b"GET DIAGNOSTICS @n = NUMBER");
+    assert!(matches!(plan, Plan::Forward(Forward { neutral: true, .. })), "{plan:?}");
+    talk.query("SELECT oops", &failed(1054));
+    talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![]), false);
+    talk.held = false;
+    let plan = talk.ask(Command::Query, b"GET DIAGNOSTICS @n = NUMBER");
     assert_eq!(plan, refuse(Refusal::DiagnosticsGone));
 }
 

@@ -51,7 +51,13 @@ fn drive(scanner: &mut ReplyScanner, server: &[u8], pieces: &[usize]) -> Result<
         buffer.drain(..scan.consumed);
         match scan.progress {
             Progress::Complete => break,
-            Progress::NeedClientData => asked += 1,
+            Progress::NeedClientData => {
+                asked += 1;
+                // The client's packets take the numbers up to the server's next.
+                let rest = [&buffer[..], &all[fed..]].concat();
+                let next = rest[3].wrapping_add(scanner.seq_shift());
+                scanner.client_sent(next.wrapping_sub(1));
+            }
             Progress::More => {
                 assert!(buffer.len() < scanner.needs(), "it has what it needs and stands still");
                 assert!(fed < all.len(), "the reply ended and the scanner waits");

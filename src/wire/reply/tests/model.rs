@@ -178,8 +178,12 @@ impl Reply {
     }
 
     fn server(&self, from: ServerFormat) -> Vec<u8> {
+        self.server_from(from, 1)
+    }
+
+    fn server_from(&self, from: ServerFormat, first_seq: u8) -> Vec<u8> {
         let trackers = if from.session_track { Trackers::All } else { Trackers::None };
-        self.encode(from.deprecate_eof, trackers, 1)
+        self.encode(from.deprecate_eof, trackers, first_seq)
     }
 
     fn check(&self, completion: &Completion, from: ServerFormat) {
@@ -314,7 +318,7 @@ proptest! {
         first_seq: u8,
         pieces in vec(1..30_usize, 1..40),
     ) {
-        let server = reply.server(from);
+        let server = reply.server_from(from, first_seq);
         let mut to = client(deprecate_eof, session_track);
         to.first_seq = first_seq;
         let scanner = || {
@@ -365,7 +369,7 @@ proptest! {
         to.first_seq = first_seq;
         let mut scanner = ReplyScanner::new(source.expect, from, to)
             .with_status(Status::from_bits_retain(source.base));
-        let seen = drive(&mut scanner, &source.server(from), &[]).unwrap();
+        let seen = drive(&mut scanner, &source.server_from(from, first_seq), &[]).unwrap();
         prop_assert_eq!(seen.client, source.encode(deprecate_eof, trackers, first_seq));
     }
 
