@@ -71,6 +71,14 @@ pub enum Doom {
     Draining,
 }
 
+/// What ends a statement that waits for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    Doomed(Doom),
+    /// KILL QUERY, or its time is over.
+    Interrupted,
+}
+
 /// What the sweep found.
 #[derive(Default)]
 pub struct Overdue {
@@ -299,9 +307,15 @@ impl Entry {
         self.bell.notify_one();
     }
 
-    /// Cancel-safe.
-    pub async fn interrupted(&self) {
-        while self.interrupted.load(Ordering::Relaxed) == 0 {
+    /// Why a wait must end. One waits for both: the bell wakes only one. Cancel-safe.
+    pub async fn stop(&self) -> Stop {
+        loop {
+            if let Some(doom) = self.doomed().filter(|doom| *doom != Doom::Draining) {
+                return Stop::Doomed(doom);
+            }
+            if self.interrupted.load(Ordering::Relaxed) != 0 {
+                return Stop::Interrupted;
+            }
             self.bell.notified().await;
         }
     }

@@ -333,7 +333,7 @@ fn a_wrong_user_and_a_wrong_password_are_told_the_same() {
     assert_eq!(told("App", "app-password").replace("App", "app"), expected);
     assert_eq!(told("app ", "app-password").replace("app ", "app"), expected);
     let long = "u".repeat(33);
-    assert_eq!(told(&long, "x").replace(&long, "app"), expected);
+    assert_eq!(told(&long, "x").replace(&long[..32], "app"), expected);
     // The prefix of a name is not the name, even if a NUL stands where it ends.
     assert!(told("app\0", "app-password").starts_with("28000Access denied"));
 

@@ -587,6 +587,11 @@ const FINER_DIAGNOSTICS: &[&str] = &[
     "SELECT id FROM numbered", "SELECT FOUND_ROWS()", "SELECT FOUND_ROWS()", "SELECT ROW_COUNT()",
     "DELETE FROM numbered WHERE id < 3", "SELECT ROW_COUNT()", "SELECT ROW_COUNT()",
     "SELECT CAST('abc' AS UNSIGNED)", "SHOW WARNINGS", "SHOW WARNINGS", "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count",
+];
+
+/// MySQL's list ends with the next statement, MariaDB's with the next that uses a table.
+#[rustfmt::skip]
+const DIAGNOSTICS_OF_MYSQL: &[&str] = &[
     "SELECT * FROM nowhere", "SELECT ROW_COUNT()", "SHOW ERRORS", "SHOW WARNINGS",
     "SELECT * FROM nowhere", "DO 0", "SHOW ERRORS",
 ];
@@ -603,17 +608,20 @@ const NOISE: &[&str] = &[
 
 #[test]
 fn answers_about_the_last_statement_are_ones_own() {
-    compare(DIAGNOSTICS);
+    compare(DIAGNOSTICS, &Flavor::installed());
 }
 
 #[test]
 fn answers_about_the_last_statement_are_the_servers() {
-    compare(FINER_DIAGNOSTICS);
+    let all = Flavor::installed();
+    compare(FINER_DIAGNOSTICS, &all);
+    let mysql: Vec<Flavor> = all.into_iter().filter(|flavor| *flavor == Flavor::MySql).collect();
+    compare(DIAGNOSTICS_OF_MYSQL, &mysql);
 }
 
-fn compare(script: &[&str]) {
+fn compare(script: &[&str], flavors: &[Flavor]) {
     let mut all_wrongs = Vec::new();
-    for flavor in Flavor::installed() {
+    for flavor in flavors.iter().copied() {
         let (server, tidegate) = start(flavor, 1);
         let tables = |schema: &str| {
             server.root(&format!("CREATE DATABASE IF NOT EXISTS {schema}"));
@@ -665,6 +673,15 @@ fn differs_in_a_deprecation(found: &Told, expected: &Told) -> bool {
     }
 }
 
+/// A prepared ROW_COUNT() may be refused, but never answered for somebody else.
+fn seen_of<T: std::fmt::Debug>(told: Result<T, support::client::Error>) -> String {
+    match told {
+        Ok(told) => format!("{told:?}"),
+        Err(error) if error.code() == 1235 => "refused".to_owned(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// A connection that has served an error is as good as new to the next client.
 #[test]
 fn nothing_of_an_error_is_seen_by_the_next_client() {
@@ -676,10 +693,10 @@ fn nothing_of_an_error_is_seen_by_the_next_client() {
         {
             let what = format!("{flavor:?}: prepared {sql}");
             let Ok(statement) = other.prepare(sql) else { continue };
-            let expected = format!("{:?}", other.execute(statement.id, &[]).unwrap());
+            let expected = seen_of(other.execute(statement.id, &[]));
             run(&mut other, "DO 0");
             assert_eq!(ask(&mut one, "SELECT * FROM a_secret_name"), "error 1146");
-            let seen = format!("{:?}", other.execute(statement.id, &[]).unwrap());
+            let seen = seen_of(other.execute(statement.id, &[]));
             wrongs.check(&what, &seen, &expected);
             run(&mut other, "DO 0");
         }

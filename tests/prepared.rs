@@ -156,21 +156,6 @@ fn many_statements_are_few_on_the_server() {
 }
 
 #[test]
-fn an_execute_under_another_schema_holds_nothing() {
-    for flavor in Flavor::installed() {
-        let (server, tidegate) = start(flavor, 1);
-        server.root("CREATE DATABASE other");
-        server.root("GRANT ALL ON other.* TO app@'%'");
-        let (mut client, mut other) = (app(&tidegate), app(&tidegate));
-        let name = client.prepare("SELECT DATABASE()").unwrap();
-        client.query("USE other").unwrap();
-        client.execute(name.id, &[]).unwrap();
-        assert_eq!(tidegate.metric("tidegate_pinned"), 0.0, "{flavor:?}");
-        assert_eq!(one(other.query("SELECT 1")), "1", "{flavor:?}");
-    }
-}
-
-#[test]
 fn a_text_means_what_it_meant_when_it_was_prepared() {
     for flavor in Flavor::installed() {
         let (server, tidegate) = start(flavor, 2);

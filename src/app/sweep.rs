@@ -30,7 +30,10 @@ pub async fn sweep(shared: Arc<Shared>, limits: Limits) {
 
 /// Its session hears of it from the server's own error, in other words.
 async fn kill(shared: Arc<Shared>, entry: Arc<Entry>) {
-    let (Some(pool), Some(aim)) = (shared.cluster.pool(), entry.aim(false)) else { return };
+    let (Some(pool), Some(aim)) = (shared.cluster.pool(), entry.aim(false)) else {
+        entry.interrupt();
+        return;
+    };
     let Some(account) = shared.vault.current().account(&entry.user()).cloned() else { return };
     let identity = identity(&account.target.username);
     if let Err(error) = pool.kill(&identity, &account, aim.connection, true).await {

@@ -16,7 +16,7 @@ use super::restore::Prefix;
 use super::serve::{Session, in_time};
 use crate::metrics::{Direction, Side};
 use crate::pool::{Borrowed, CloseReason, Want};
-use crate::registry::Doom;
+use crate::registry::{Doom, Stop};
 use crate::session::{Disposition, Forward, SessionState};
 use crate::wire::{Change, Command, Completion, Expect, HEADER_LEN, MAX_PAYLOAD, Outcome};
 
@@ -51,7 +51,10 @@ impl Session {
             }
             None => match self.borrow().await {
                 Ok(borrowed) => borrowed,
-                Err(word) => return Box::pin(self.decline(&word, &forward, incoming)).await,
+                Err(None) => return Err(End::HungUp),
+                Err(Some(word)) => {
+                    return Box::pin(self.decline(&word, &forward, incoming)).await;
+                }
             },
         };
         let ready = self.make_ready(&mut borrowed, &forward, incoming, held).await;
@@ -66,6 +69,7 @@ impl Session {
         if forward.expect == Expect::Nothing {
             self.ledger.on_completion(&Completion::default());
             borrowed.busy = false;
+            borrowed.held = true;
             self.borrowed = Some(borrowed);
             return Ok(());
         }
@@ -79,7 +83,8 @@ impl Session {
         outcome
     }
 
-    async fn borrow(&mut self) -> Result<Borrowed, Word> {
+    /// `Err(None)`: the client is gone.
+    async fn borrow(&mut self) -> Result<Borrowed, Option<Word>> {
         self.refresh_account();
         let want = Want {
             identity: self.identity.clone(),
@@ -90,14 +95,25 @@ impl Session {
         let mut borrowed = tokio::select! {
             biased;
             borrowed = self.shared.cluster.borrow(&want) => {
-                borrowed.map_err(|error| Word::borrow(&error))?
+                borrowed.map_err(|error| Some(Word::borrow(&error)))?
             }
-            () = self.presence.interrupted() => return Err(Word::doomed(Doom::Killed)),
-            doom = self.presence.last_bell() => return Err(Word::doomed(doom)),
+            stop = self.presence.stop() => return Err(Some(self.word_for(stop))),
+            () = self.inbound.until_hung_up(&mut self.stream, &self.shared.buffers) => {
+                return Err(None);
+            }
         };
         borrowed.on_behalf_of(&self.account);
         self.presence.attach(borrowed.id);
         Ok(borrowed)
+    }
+
+    /// What ended a wait for a connection.
+    fn word_for(&self, stop: Stop) -> Word {
+        match stop {
+            Stop::Doomed(doom) => Word::doomed(doom),
+            Stop::Interrupted if self.presence.is_over_time() => Word::over_time(),
+            Stop::Interrupted => Word::doomed(Doom::Killed),
+        }
     }
 
     /// A rotation reaches sessions that are here already: they speak for the account as it is now.
@@ -213,7 +229,8 @@ impl Session {
             if header.len < MAX_PAYLOAD {
                 return Ok((header.seq.wrapping_add(1), took_it));
             }
-            header = self.inbound.header(&mut self.stream).await.map_err(|_| End::HungUp)?;
+            let next = self.inbound.header(&mut self.stream);
+            header = in_time(&self.presence, next).await.map_err(|_| End::HungUp)?;
             left = header.len;
             took_it = took_it && stream.send(&header.bytes()).await.is_ok();
         }
@@ -255,6 +272,7 @@ impl Session {
         };
         if disposition == Disposition::Hold {
             borrowed.state = state;
+            borrowed.held = true;
             self.borrowed = Some(borrowed);
         } else {
             self.part_with(borrowed, Some(&state)).await;

@@ -130,6 +130,8 @@ impl Session {
 
     /// What another session left may not be undone by name. A reset undoes it; should the server
     /// still refuse, it is this session's own state that it refuses.
+    ///
+    /// With something of the session on it, it cannot be reset.
     async fn try_alone(
         &mut self,
         borrowed: &mut Borrowed,
@@ -138,6 +140,8 @@ impl Session {
     ) -> Result<(), Trouble> {
         if self.try_first(borrowed, text).await? {
             borrowed.pool().prove(fingerprint(text));
+        } else if borrowed.held {
+            self.insist(borrowed, text).await?;
         } else {
             self.reset_for(borrowed).await?;
             if let Some(text) = difference(borrowed, want)?.set() {

@@ -193,8 +193,9 @@ impl Session {
             Plan::Reset => Box::pin(self.on_reset(incoming)).await,
             Plan::ChangeUser => {
                 let entry = Arc::clone(&self.presence);
-                let changing = Box::pin(self.change_user(incoming));
-                tokio::select! { changed = changing => changed, doom = entry.last_bell() => Err(doom.into()) }
+                let changing = tokio::time::timeout(MID_REQUEST, self.change_user(incoming));
+                let changing = Box::pin(changing);
+                tokio::select! { changed = changing => changed.unwrap_or(Err(End::HungUp)), doom = entry.last_bell() => Err(doom.into()) }
             }
             Plan::Kill { id, query_only } => Box::pin(self.on_kill(id, query_only, incoming)).await,
         }
@@ -280,7 +281,8 @@ impl Session {
             if header.len < MAX_PAYLOAD {
                 return Ok(header.seq.wrapping_add(1));
             }
-            header = self.inbound.header(&mut self.stream).await.map_err(|_| End::HungUp)?;
+            let next = self.inbound.header(&mut self.stream);
+            header = in_time(&self.presence, next).await.map_err(|_| End::HungUp)?;
             left = header.len;
         }
     }

@@ -21,6 +21,8 @@ pub struct Borrowed {
     pub busy: bool,
     /// It stands on another schema than the session's, which the server would not enter.
     pub astray: bool,
+    /// Kept over more than one statement: something of its session is on it.
+    pub held: bool,
     account: Option<Arc<crate::secrets::Account>>,
 }
 
@@ -30,7 +32,15 @@ const RESET_PATIENCE: Duration = Duration::from_secs(30);
 impl Borrowed {
     pub(super) fn new(pool: Pool, live: Live, seat: Seated) -> Self {
         pool.0.metrics.server.connections.of(ServerState::Borrowed).inc();
-        Self { pool, live: Some(live), seat: Some(seat), busy: false, astray: false, account: None }
+        Self {
+            pool,
+            live: Some(live),
+            seat: Some(seat),
+            busy: false,
+            astray: false,
+            held: false,
+            account: None,
+        }
     }
 
     /// Whose password a KILL would log in with.

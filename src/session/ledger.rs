@@ -177,6 +177,8 @@ pub struct Ledger {
     /// The connection in hand knows this session's LAST_INSERT_ID().
     insert_id_told: bool,
     collation_known: bool,
+    /// No OK has come since the last error.
+    error_untold: bool,
     row_count: i64,
     found_rows: u64,
     /// Of the last statement, when it failed: what SHOW WARNINGS would list.
@@ -213,6 +215,7 @@ impl Ledger {
             last_insert_id: 0,
             insert_id_told: false,
             collation_known: true,
+            error_untold: false,
             row_count: -1,
             found_rows: 0,
             last_error: None,
@@ -389,6 +392,7 @@ impl Ledger {
         self.tables_locked = false;
         self.insert_id_told = false;
         self.collation_known = true;
+        self.error_untold = false;
         self.pins = Pins::default();
         self.statements.forget_connection();
     }
@@ -449,7 +453,9 @@ impl Ledger {
         let shows = matches!(reading.exact, Some(Exact::ShowWarnings | Exact::ShowErrors));
         self.found_rows = u64::from(!shows || self.last_error.is_some());
         self.row_count = -1;
-        if matches!(reading.exact, Some(Exact::RowCount | Exact::FoundRows)) {
+        // MariaDB's list outlives a statement that uses no table.
+        let asks = matches!(reading.exact, Some(Exact::RowCount | Exact::FoundRows));
+        if asks && !self.login.mariadb {
             self.last_error = None;
         }
     }
@@ -633,7 +639,9 @@ impl Ledger {
             }
         }
         let named = !variables.is_empty() || schema.is_some();
-        let explained = named && is_plain_set(pending, reading);
+        // What a failed statement changed is told with the next OK, whatever that is for.
+        let late = std::mem::take(&mut self.error_untold);
+        let explained = named && !late && is_plain_set(pending, reading);
         if reported && !self.pins.any_lasting() && !explained {
             self.pins.insert(Pin::Unknown);
         }
@@ -746,6 +754,7 @@ impl Ledger {
     }
 
     fn after_error(&mut self, pending: &Pending, reading: Reading) -> Disposition {
+        self.error_untold = true;
         if !fails_alone(pending, reading) {
             // A procedure or a chain may have changed anything before it failed, and an error
             // packet does not say what.

@@ -103,6 +103,16 @@ fn what_a_trigger_did_before_it_failed_is_told_by_the_pong() {
 }
 
 #[test]
+fn what_an_error_in_a_transaction_left_is_not_explained_by_the_next_set() {
+    let mut talk = Talk::new();
+    talk.query("BEGIN", &ok(in_transaction(), vec![]));
+    assert_eq!(talk.query("INSERT INTO t VALUES (1)", &failed(1644)), Disposition::Hold);
+    let set = ok(in_transaction(), vec![variable("sql_mode", "ANSI"), Change::State]);
+    talk.query("SET sql_mode = 'ANSI'", &set);
+    assert_eq!(talk.pins(), ["unknown"]);
+}
+
+#[test]
 fn a_collation_that_is_not_reported_is_asked_for() {
     let mut talk = Talk::new();
     let named = vec![
