@@ -268,7 +268,7 @@ fn those_who_vanish_leave_at_once() {
     server.root("CREATE TABLE app.t (id INT)");
     let pool = "max_connections = 1\nborrow_timeout = \"20s\"";
     let tidegate = Tidegate::start(Config::to(&server).section("pool", pool));
-    let (mut holder, mut waiter, mut third) = (app(&tidegate), app(&tidegate), app(&tidegate));
+    let (mut holder, mut waiter) = (app(&tidegate), app(&tidegate));
     holder.query("BEGIN").unwrap();
     holder.query("SELECT COUNT(*) FROM t").unwrap();
     waiter.command(b"\x03SELECT 3").unwrap();
@@ -277,12 +277,22 @@ fn those_who_vanish_leave_at_once() {
     tidegate.until_metric("tidegate_borrow_waiting", Duration::from_secs(5), |one| one == 0.0);
     holder.query("COMMIT").unwrap();
 
-    // In the middle of a statement, which is not let run to its end.
-    holder.command(b"\x03SELECT SLEEP(60)").unwrap();
-    wait_for("the statement", Duration::from_secs(5), || {
-        (tidegate.metrics()[BORROWED] == 1.0).then_some(())
+    // In the middle of a statement, which is not let run to its end. (A pool of fewer than four
+    // connections has none to kill it with.)
+    let pool = "max_connections = 4\nborrow_timeout = \"20s\"";
+    let tidegate = Tidegate::start(Config::to(&server).section("pool", pool));
+    let mut third = app(&tidegate);
+    let holders: Vec<RawClient> = (0..3)
+        .map(|_| {
+            let mut holder = app(&tidegate);
+            holder.command(b"\x03SELECT SLEEP(60)").unwrap();
+            holder
+        })
+        .collect();
+    wait_for("the statements", Duration::from_secs(5), || {
+        (tidegate.metrics()[BORROWED] == 3.0).then_some(())
     });
-    drop(holder);
+    drop(holders);
     assert_eq!(third.query("SELECT 4").unwrap()[0][0].as_deref(), Some("4"));
     wait_for("the statement to be killed", Duration::from_secs(5), || {
         let rows = server.root("SHOW PROCESSLIST");

@@ -10,6 +10,9 @@ impl Session {
     pub(super) async fn kill(&self, id: u64, query_only: bool) -> Result<(), Word> {
         let found = u32::try_from(id).ok().and_then(|id| self.shared.registry.get(id));
         let Some(entry) = found else { return Err(Word::unknown_thread(id)) };
+        if entry.doomed() == Some(Doom::Killed) {
+            return Err(Word::unknown_thread(id));
+        }
         if *entry.user() != *self.presence.user() {
             return Err(Word::not_owner(id));
         }

@@ -223,8 +223,9 @@ fn is_proven(borrowed: &Borrowed, set: &str) -> bool {
     borrowed.pool().is_proven(fingerprint(set))
 }
 
-/// Leaves FOUND_ROWS() 0, ROW_COUNT() -1 and no warnings, whatever another client had left.
-const NEUTRAL: &str = "SELECT 1 FROM DUAL WHERE FALSE";
+/// Leaves FOUND_ROWS() 0, ROW_COUNT() -1 and no warnings, whatever another client had left. It uses
+/// a table, since MariaDB keeps its list of warnings over statements that use none.
+const NEUTRAL: &str = "SELECT 1 FROM information_schema.ENGINES WHERE FALSE";
 
 fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::rack::Seated;
-use super::{CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
+use super::{CLOSE_PATIENCE, CloseReason, LINGER, Live, Pool, lock};
 use crate::backend::Connection;
 use crate::metrics::ServerState;
 use crate::session::SessionState;
@@ -126,6 +126,9 @@ impl Pool {
         let pool = self.clone();
         self.0.lifecycle.spawn("close", async move {
             live.connection.close(CLOSE_PATIENCE).await;
+            if matches!(reason, CloseReason::Dead | CloseReason::Doubtful) {
+                tokio::time::sleep(LINGER).await;
+            }
             drop(live.permit);
             pool.0.arrived.notify_one();
         });
@@ -146,6 +149,7 @@ impl Pool {
                 tracing::debug!(%error, connection = id, "could not kill an abandoned statement");
             }
             live.connection.close(CLOSE_PATIENCE).await;
+            tokio::time::sleep(LINGER).await;
             drop(live.permit);
             pool.0.arrived.notify_one();
         });

@@ -86,6 +86,9 @@ struct Live {
 /// long, and nobody waits for this but the permit.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(600);
 
+/// A server that closes first does so before it has freed the slot.
+const LINGER: Duration = Duration::from_millis(250);
+
 /// From this bound on, one connection of it is kept for KILL.
 const SIDE_FROM: u32 = 4;
 
