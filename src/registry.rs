@@ -96,7 +96,7 @@ pub struct Limits {
 }
 
 /// How often [`Registry::sweep`] is called, and so how coarse its clock is.
-pub const SWEEP: Duration = Duration::from_secs(1);
+pub const SWEEP: Duration = Duration::from_millis(250);
 
 /// Ids start high, at a place of chance: one that a client took from the server's own process
 /// list, or from another proxy's greeting, names nobody here.
@@ -166,7 +166,7 @@ impl Registry {
         }
     }
 
-    /// Moves the clock on and dooms what has lasted too long. To be called about once a second.
+    /// Moves the clock on and dooms what has lasted too long. To be called every [`SWEEP`].
     pub fn sweep(&self, limits: &Limits) -> Overdue {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         self.now.store(now, Ordering::Relaxed);

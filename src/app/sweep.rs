@@ -1,4 +1,4 @@
-//! Once a second: who has been idle too long, which statement runs too long.
+//! On a coarse clock: who has been idle too long, which statement runs too long.
 
 use std::sync::Arc;
 
