@@ -1,7 +1,8 @@
 //! Transcripts: what a client says, what the server answered, and what becomes of the connection.
 
 use super::*;
-use crate::wire::PrepareOk;
+use crate::session::Pin;
+use crate::wire::{ErrPacket, PrepareOk};
 
 const AUTOCOMMIT: Status = Status::SERVER_STATUS_AUTOCOMMIT;
 
