@@ -69,6 +69,8 @@ pub enum Doom {
     IdleInTransaction,
     TransactionTooLong,
     Draining,
+    /// The drain is over.
+    Stopping,
 }
 
 /// What ends a statement that waits for a connection.
@@ -262,6 +264,7 @@ impl Entry {
             3 => Some(Doom::IdleInTransaction),
             4 => Some(Doom::TransactionTooLong),
             5 => Some(Doom::Draining),
+            6 => Some(Doom::Stopping),
             _ => None,
         }
     }

@@ -27,7 +27,9 @@ pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>) {
         pool.close();
     }
     if tokio::time::timeout(FAREWELL, shared.lifecycle.wait_all()).await.is_err() {
-        tracing::warn!(left = ?shared.lifecycle.running(), "stopping with work under way");
+        let mut left = shared.lifecycle.running();
+        left.retain(|(_, count)| *count > 0);
+        tracing::warn!(?left, "stopping with work under way");
     }
     tracing::info!("stopped");
 }
@@ -52,6 +54,7 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
     let clients = shared.registry.len();
     if clients > 0 {
         tracing::warn!(clients, "clients are cut off");
+        shared.registry.doom_all(Doom::Stopping);
     }
 }
 

@@ -16,16 +16,24 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::pool::{BorrowError, Borrowed, Limits, Pool, Want};
 use crate::secrets::Vault;
-use crate::wire::Capabilities;
+use crate::wire::{Capabilities, ErrPacket};
 
 pub struct Cluster {
     ready: OnceLock<Ready>,
     is_ready: watch::Sender<bool>,
     /// Why the target is not ready yet.
-    trouble: std::sync::Mutex<Option<String>>,
+    trouble: std::sync::Mutex<Option<Trouble>>,
     settings: config::Pool,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
+}
+
+/// What the last try to reach the target ended in.
+#[derive(Clone)]
+struct Trouble {
+    text: String,
+    /// The server will not have us: waiting helps nobody.
+    refusal: Option<ErrPacket>,
 }
 
 struct Ready {
@@ -35,6 +43,9 @@ struct Ready {
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Between logins that the server refuses: some lock accounts that try too often.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 
 impl Cluster {
     pub fn new(settings: config::Pool, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
@@ -63,12 +74,12 @@ impl Cluster {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(target = %dialer.address, %error, "the target is not ready");
-                    self.set_trouble(Some(error.to_string()));
+                    let refused = self.note_trouble(&dialer, &error);
+                    let longest = if refused { REFUSED_PAUSE } else { LONGEST_PAUSE };
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(longest);
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -85,7 +96,7 @@ impl Cluster {
     pub fn trouble(&self) -> Option<String> {
         match self.pool() {
             Some(pool) => pool.trouble(),
-            None => Some(self.learning_trouble().unwrap_or_else(|| "not asked yet".into())),
+            None => Some(self.learning_trouble().unwrap_or_else(|| "no answer yet".into())),
         }
     }
 
@@ -98,6 +109,9 @@ impl Cluster {
     }
 
     async fn borrow_when_ready(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
+        if let Some(refusal) = self.learning().and_then(|trouble| trouble.refusal) {
+            return Err(BorrowError::Login(BackendError::Refused(refusal)));
+        }
         let started = Instant::now();
         let mut is_ready = self.is_ready.subscribe();
         let opening = tokio::time::timeout(want.patience, is_ready.wait_for(|ready| *ready));
@@ -168,11 +182,30 @@ impl Cluster {
         self.is_ready.send_replace(true);
     }
 
-    fn set_trouble(&self, trouble: Option<String>) {
+    /// Said once, not at every try. `true`: the server refuses the login.
+    fn note_trouble(&self, dialer: &Dialer, error: &BackendError) -> bool {
+        let refusal = match error {
+            BackendError::Refused(refusal) if !error.is_outage() => Some(refusal.clone()),
+            _ => None,
+        };
+        let text = format!("{}: {error}", dialer.address);
+        if self.learning_trouble().as_ref() != Some(&text) {
+            tracing::warn!(target = %dialer.address, %error, "the target is not ready");
+        }
+        let refused = refusal.is_some();
+        self.set_trouble(Some(Trouble { text, refusal }));
+        refused
+    }
+
+    fn set_trouble(&self, trouble: Option<Trouble>) {
         *self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
     }
 
-    fn learning_trouble(&self) -> Option<String> {
+    fn learning(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn learning_trouble(&self) -> Option<String> {
+        self.learning().map(|trouble| trouble.text)
     }
 }

@@ -48,7 +48,7 @@ impl From<crate::registry::Doom> for End {
             Doom::Idle => Self::Idle,
             Doom::IdleInTransaction => Self::IdleInTransaction,
             Doom::TransactionTooLong => Self::TransactionTooLong,
-            Doom::Draining => Self::Draining,
+            Doom::Draining | Doom::Stopping => Self::Draining,
         }
     }
 }

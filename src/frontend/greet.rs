@@ -131,6 +131,8 @@ impl Guest {
             self.accept(fast_auth_ok, login).await?;
             Ok(account)
         } else {
+            let user: String = login.user.chars().take(32).collect();
+            tracing::info!(peer = %self.presence.peer, user, "refused a login");
             let with_password = !login.auth_response.is_empty();
             let host = host(&self.presence.peer);
             let word = Word::bad_login(&login.user, host, with_password);

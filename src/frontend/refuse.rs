@@ -84,6 +84,10 @@ impl Word {
                     "Timed-out waiting to acquire database connection: waited {:.1}s (pool.borrow_timeout), {in_use} of {bound} in use",
                     waited.as_secs_f64()
                 );
+                if *bound == 0 {
+                    message.truncate(message.rfind(',').unwrap_or(message.len()));
+                    message.push_str(", the target has not been reached yet");
+                }
                 if let Some(trouble) = trouble {
                     message.push_str("; last error of the target: ");
                     message.push_str(trouble);
@@ -123,7 +127,7 @@ impl Word {
             Doom::Idle => Self::disconnected("client.idle_timeout"),
             Doom::IdleInTransaction => Self::disconnected("client.idle_in_transaction_timeout"),
             Doom::TransactionTooLong => Self::disconnected("client.max_transaction"),
-            Doom::Draining => Self::draining(),
+            Doom::Draining | Doom::Stopping => Self::draining(),
         }
     }
 
