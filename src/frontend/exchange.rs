@@ -249,11 +249,15 @@ impl Session {
         if !matches!(disposition, Disposition::GiveBack | Disposition::Hold) && !dying {
             disposition = Box::pin(self.ask(&mut borrowed, disposition)).await;
         }
-        let mut pinned = false;
+        let mut lost = false;
         if dying || borrowed.busy || reply.has_leftover() {
             tracing::debug!(connection = borrowed.id, "closing a connection after its reply");
+            // The server's last words tell the client of its transaction; after any other reply it
+            // would go on as if there still were one.
+            let unknown = disposition == Disposition::AskCollation;
+            let untold = !dying && (self.ledger.in_transaction() || unknown);
+            lost = untold || !self.ledger.pins().is_empty();
             self.part_with(borrowed, None).await;
-            pinned = !self.ledger.pins().is_empty();
             self.ledger.on_lost();
         } else {
             self.keep_or_give_back(borrowed, disposition).await;
@@ -261,7 +265,7 @@ impl Session {
         let bytes = reply.last_bytes();
         self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
         self.stream.send(bytes).await.map_err(|_| End::HungUp)?;
-        if pinned { Err(End::ServerLost) } else { Ok(()) }
+        if lost { Err(End::ServerLost) } else { Ok(()) }
     }
 
     async fn keep_or_give_back(&mut self, mut borrowed: Borrowed, disposition: Disposition) {
@@ -303,20 +307,20 @@ impl Session {
     }
 
     /// An error packet says nothing of the transaction, COM_PING's OK does; SET NAMES reports no
-    /// collation. After a failure the connection stays busy, and is closed.
+    /// collation. After a failure the connection stays busy, and the question open.
     async fn ask(&mut self, borrowed: &mut Borrowed, question: Disposition) -> Disposition {
         borrowed.busy = true;
         let mut disposition = question;
         if disposition == Disposition::Ask {
             let pong = borrowed.command(Command::Ping, b"", Expect::Single).await;
-            let Ok(pong) = pong else { return Disposition::Hold };
+            let Ok(pong) = pong else { return disposition };
             disposition = self.ledger.on_pong(&pong, borrowed.astray);
         }
         if disposition == Disposition::AskCollation {
             let rows = borrowed.query("SELECT @@SESSION.collation_connection").await;
             let collation =
                 rows.ok().and_then(|rows| rows.into_iter().next()?.into_iter().next()?);
-            let Some(collation) = collation else { return Disposition::Hold };
+            let Some(collation) = collation else { return disposition };
             disposition = self.ledger.on_collation(&collation);
         }
         borrowed.busy = false;
