@@ -203,11 +203,11 @@ impl Reply {
         let seen = if from.session_track { Trackers::All } else { Trackers::None };
         let expected = changes(&Tracked::block(&tracked_seen, seen)).unwrap();
         assert_eq!(completion.changes, expected);
-        let ids = self.parts.iter().filter_map(|part| match part {
+        let mut ids = self.parts.iter().filter_map(|part| match part {
             Part::Ok { insert_id, .. } => Some(u64::from(*insert_id)),
             _ => None,
         });
-        assert_eq!(completion.last_insert_id, ids.filter(|id| *id != 0).last().unwrap_or(0));
+        assert_eq!(completion.last_insert_id, ids.rfind(|id| *id != 0).unwrap_or(0));
         match self.parts.last().unwrap() {
             Part::Rows { rows, .. } | Part::Fetched { rows, .. } => {
                 assert_eq!(completion.rows as usize, rows.len());
