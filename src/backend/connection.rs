@@ -36,6 +36,11 @@ pub struct Connection {
     pub state: Arc<SessionState>,
     pub statements: ServerStatements,
     pub facts: Arc<Facts>,
+    /// User variables were set on it and then undone: NULL, which looks a little different from
+    /// never set.
+    pub has_ghosts: bool,
+    /// A statement may have changed the role, which no reset undoes.
+    pub role_in_doubt: bool,
     /// Run after every setup; what it sets every session begins with.
     pub(super) init_query: Arc<str>,
     pub opened: Instant,
@@ -119,6 +124,6 @@ pub(super) fn refused(completion: Completion) -> Result<Completion, BackendError
     }
 }
 
-fn too_much() -> BackendError {
+pub(super) fn too_much() -> BackendError {
     std::io::Error::new(std::io::ErrorKind::InvalidData, "more bytes than the reply has").into()
 }

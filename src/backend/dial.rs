@@ -13,6 +13,7 @@ use crate::auth::{Plugin, Proof, Prover};
 use crate::config::Address;
 use crate::net::{self, Stream, TargetTls};
 use crate::secrets::Password;
+use crate::session::Defaults;
 use crate::wire::{
     CANONICAL, Capabilities, ChangeUser, Command, ErrPacket, Greeting, Login, OkPacket,
     ServerFormat, SslRequest, Status, put_packet,
@@ -33,6 +34,8 @@ pub struct Dialer {
     pub timeout: Duration,
     /// Run once on each new connection.
     pub init_query: Arc<str>,
+    /// `pool.pin_filter`, in lower case.
+    pub ignored: Arc<[String]>,
     learned: Mutex<HashMap<String, Arc<Facts>>>,
 }
 
@@ -43,6 +46,7 @@ impl Dialer {
             tls,
             timeout: Duration::from_secs(10),
             init_query: "".into(),
+            ignored: Arc::default(),
             learned: Mutex::default(),
         }
     }
@@ -167,7 +171,10 @@ impl Dialer {
         }
         let mut facts = connection.learn().await?;
         connection.facts = Arc::new(facts.clone());
-        facts.variables = connection.set_up_after(Some(Command::ResetConnection)).await?;
+        let variables = connection.set_up_after(Some(Command::ResetConnection)).await?;
+        let (ignored, setup) = (Arc::clone(&self.ignored), connection.tracking_statement());
+        let learned = (*facts.defaults).clone();
+        facts.defaults = Arc::new(Defaults { variables, setup, ignored, ..learned });
         let facts = Arc::new(facts);
         connection.facts = Arc::clone(&facts);
         connection.state = Arc::new(facts.baseline(connection.state.schema(), false));
@@ -206,6 +213,7 @@ impl Connection {
         self.first_status = finish(&mut self.stream, &mut prover, capabilities).await?;
         self.identity = identity;
         self.statements.clear();
+        (self.has_ghosts, self.role_in_doubt) = (false, false);
         self.state = Arc::new(self.facts.baseline(schema, self.state.multi_statements()));
         dialer.prepare(self).await
     }
@@ -243,8 +251,10 @@ fn fresh(
     capabilities: Capabilities,
     first_status: Status,
 ) -> Connection {
+    let mariadb = greeting.version.contains("MariaDB");
     let facts = Facts {
-        mariadb: greeting.version.contains("MariaDB"),
+        mariadb,
+        defaults: Arc::new(Defaults { mariadb, ..Defaults::default() }),
         version: greeting.version.clone(),
         status: first_status,
         ..Facts::default()
@@ -258,6 +268,8 @@ fn fresh(
             session_track: capabilities.contains(Capabilities::CLIENT_SESSION_TRACK),
         },
         state: Arc::new(facts.baseline(schema, false)),
+        has_ghosts: false,
+        role_in_doubt: false,
         init_query: "".into(),
         statements: ServerStatements::default(),
         facts: Arc::new(facts),

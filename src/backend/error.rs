@@ -22,6 +22,9 @@ pub enum BackendError {
     Auth(#[from] AuthError),
     #[error("the server has no session trackers (MySQL 5.7, MariaDB 10.2 or later have)")]
     NoTrackers,
+    /// Only a new login gives it back.
+    #[error("the connection has another role than its login gave it")]
+    Role,
     #[error("no account in the secrets can log in")]
     NoAccount,
     #[error("TLS is required by tls.target.mode and the server offers none")]
@@ -39,6 +42,7 @@ impl BackendError {
             | Self::Auth(_)
             | Self::NoAccount
             | Self::NoTrackers
+            | Self::Role
             | Self::NoTls => false,
         }
     }

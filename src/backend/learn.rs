@@ -5,10 +5,12 @@
 //! `statement_id` with every OK, and MariaDB `last_gtid` with every write.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 
 use super::{BackendError, Connection};
+use crate::session::{Condition, Defaults, Tracking};
 use crate::wire::{Command, Expect, Outcome, Status, put_command};
 
 #[derive(Clone, Debug, Default)]
@@ -23,9 +25,10 @@ pub struct Facts {
     pub tracked: String,
     /// Of those, the ones that have no global value.
     pub session_only: HashSet<String>,
-    pub sql_mode: String,
-    /// What `pool.init_query` sets on every connection.
-    pub variables: Vec<(String, String)>,
+    /// That the login gives this account.
+    pub role: Option<String>,
+    /// What its sessions begin with.
+    pub defaults: Arc<Defaults>,
 }
 
 /// Changes of these say nothing about what a statement of the session means.
@@ -45,7 +48,8 @@ impl Connection {
             self.query("SELECT @@GLOBAL.max_connections, @@GLOBAL.sql_mode").await?.into_iter();
         let mut limits = limits.next().unwrap_or_default().into_iter().flatten();
         facts.max_connections = limits.next().and_then(|most| most.parse().ok()).unwrap_or(0);
-        facts.sql_mode = limits.next().unwrap_or_default();
+        let sql_mode = limits.next().unwrap_or_default();
+        facts.role = self.role().await?;
         let names = if facts.mariadb {
             self.names(MARIADB_SETTABLE).await?
         } else {
@@ -55,8 +59,45 @@ impl Connection {
         let global: HashSet<String> =
             self.names("SHOW GLOBAL VARIABLES").await?.into_iter().collect();
         facts.tracked = names.join(",");
+        facts.defaults = Arc::new(Defaults {
+            mariadb: facts.mariadb,
+            sql_mode,
+            tracked: names.iter().cloned().collect(),
+            tracking: Arc::new(self.tracking().await?),
+            found_rows_warning: self.found_rows_warning().await?,
+            ..Defaults::default()
+        });
         facts.session_only = names.into_iter().filter(|name| !global.contains(name)).collect();
         Ok(facts)
+    }
+
+    /// What a client is told that asks for nothing.
+    async fn tracking(&mut self) -> Result<Tracking, BackendError> {
+        let mut tracking = Tracking::default();
+        let names = Tracking::NAMES.join("','");
+        let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('{names}')");
+        for row in self.query(&sql).await? {
+            if let [Some(name), Some(value)] = row.as_slice() {
+                tracking.set(&name.to_ascii_lowercase(), value);
+            }
+        }
+        Ok(tracking)
+    }
+
+    /// The warning that it is deprecated, where it is.
+    async fn found_rows_warning(&mut self) -> Result<Option<Condition>, BackendError> {
+        self.query("SELECT FOUND_ROWS()").await?;
+        let warnings = self.query("SHOW WARNINGS").await?;
+        Ok(warnings.into_iter().next().and_then(|row| {
+            let mut row = row.into_iter().map(Option::unwrap_or_default);
+            let (level, code, message) = (row.next()?, row.next()?, row.next()?);
+            let code = code.parse().ok()?;
+            Some(Condition {
+                level: level.into_bytes().into(),
+                code,
+                message: message.into_bytes().into(),
+            })
+        }))
     }
 
     async fn names(&mut self, sql: &str) -> Result<Vec<String>, BackendError> {

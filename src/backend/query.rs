@@ -1,52 +1,54 @@
-//! One small query on a server connection, for the proxy's own questions.
+//! Small queries on a server connection, for the proxy's own questions.
 
 use bytes::BytesMut;
 
 use super::connection::refused;
 use super::{BackendError, Connection};
-use crate::wire::{
-    Command, Expect, HEADER_LEN, Header, Malformed, column_count, put_command, text_row,
-};
+use crate::wire::{Command, Completion, Expect, Outcome, TextTable, put_command};
 
 /// Rows of text; `None` is NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
 
+/// One command of several that are sent together.
+pub type Asked<'a> = (Command, &'a str, Expect);
+
 impl Connection {
     /// Text protocol, one result set, all in memory: for answers of a few rows. Not cancel-safe.
     pub async fn query(&mut self, sql: &str) -> Result<Rows, BackendError> {
-        let mut out = BytesMut::with_capacity(sql.len() + 8);
-        put_command(&mut out, Command::Query, sql.as_bytes());
+        let mut answers = self.ask(&[(Command::Query, sql, Expect::Query)]).await?;
+        let (completion, table) = answers.pop().unwrap_or_default();
+        refused(completion)?;
+        let text = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
+        let row =
+            |row: Vec<Option<Vec<u8>>>| row.into_iter().map(|value| value.map(text)).collect();
+        Ok(table.rows.into_iter().map(row).collect())
+    }
+
+    /// Commands that travel together, and what each was answered: one round trip for all. A
+    /// refused one has an empty table. Not cancel-safe.
+    pub async fn ask(
+        &mut self,
+        asked: &[Asked<'_>],
+    ) -> Result<Vec<(Completion, TextTable)>, BackendError> {
+        let mut out =
+            BytesMut::with_capacity(asked.iter().map(|(_, body, _)| body.len() + 8).sum());
+        for (command, body, _) in asked {
+            put_command(&mut out, *command, body.as_bytes());
+        }
         self.stream.send(&out).await?;
         let mut input = BytesMut::with_capacity(4096);
-        let mut reply = BytesMut::with_capacity(4096);
-        let completion = self.reply(Expect::Query, &mut input, Some(&mut reply)).await?;
-        refused(completion)?;
-        Ok(rows(&reply, self.format.deprecate_eof)?)
+        let mut answers = Vec::with_capacity(asked.len());
+        for (_, _, expect) in asked {
+            let mut reply = BytesMut::new();
+            let completion = self.reply(*expect, &mut input, Some(&mut reply)).await?;
+            let answered = completion.outcome == Outcome::Ok && completion.result_set;
+            let table = if answered {
+                TextTable::parse(&reply, self.format.deprecate_eof)?
+            } else {
+                TextTable::default()
+            };
+            answers.push((completion, table));
+        }
+        if input.is_empty() { Ok(answers) } else { Err(super::connection::too_much()) }
     }
-}
-
-fn rows(mut reply: &[u8], deprecate_eof: bool) -> Result<Rows, Malformed> {
-    let mut packets = Vec::new();
-    while let Some(header) = Header::peek(reply) {
-        let end = HEADER_LEN + header.len;
-        packets.push(
-            reply
-                .get(HEADER_LEN..end)
-                .ok_or(Malformed::Short { packet: "text result set", at: end })?,
-        );
-        reply = reply.get(end..).unwrap_or_default();
-    }
-    let Some(first) = packets.first().filter(|packet| packet.first() != Some(&0)) else {
-        return Ok(Vec::new());
-    };
-    let columns = column_count(first)? as usize;
-    let before = 1 + columns + usize::from(!deprecate_eof);
-    let after = 1;
-    let body = packets.get(before..packets.len().saturating_sub(after)).unwrap_or_default();
-    body.iter().map(|packet| row(packet)).collect()
-}
-
-fn row(packet: &[u8]) -> Result<Vec<Option<String>>, Malformed> {
-    let values = text_row(packet)?.into_iter();
-    Ok(values.map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned())).collect())
 }

@@ -13,6 +13,10 @@ impl Connection {
     /// COM_RESET_CONNECTION and the setup in one write: whatever was on the connection is gone,
     /// an open transaction rolled back. Not cancel-safe.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
+        if self.role_in_doubt && !self.has_first_role().await? {
+            return Err(BackendError::Role);
+        }
+        (self.has_ghosts, self.role_in_doubt) = (false, false);
         self.statements.clear();
         self.set_up_after(Some(Command::ResetConnection)).await?;
         let multi_statements = self.state.multi_statements();
@@ -59,20 +63,35 @@ impl Connection {
         Ok(last.into_iter().filter_map(variable).collect())
     }
 
+    /// No reset gives back the role that the login gave.
+    async fn has_first_role(&mut self) -> Result<bool, BackendError> {
+        let role = self.role().await?;
+        Ok(role == self.facts.role)
+    }
+
+    pub(super) async fn role(&mut self) -> Result<Option<String>, BackendError> {
+        let rows = self.query("SELECT CURRENT_ROLE() LIMIT 1").await?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()?))
+    }
+
     /// The character set is told by name: the login's one-byte collation is only a wish, which
     /// the server's own configuration may override.
     fn setup_statement(&self) -> String {
-        let mut text = String::from("SET SESSION ");
-        text.push_str("session_track_schema=ON,session_track_state_change=ON,");
-        text.push_str("session_track_transaction_info='CHARACTERISTICS',");
-        text.push_str("session_track_system_variables='");
-        text.push_str(&self.facts.tracked);
-        text.push_str("',");
         let canonical = Charset::canonical();
         let Charset { name, collation } = canonical;
         format!(
-            "{text}character_set_client={name},character_set_results={name},\
-             collation_connection={collation}"
+            "{},character_set_client={name},character_set_results={name},\
+             collation_connection={collation}",
+            self.tracking_statement()
+        )
+    }
+
+    /// Has the server report what the proxy needs to see.
+    pub(super) fn tracking_statement(&self) -> String {
+        format!(
+            "SET SESSION session_track_schema=ON,session_track_state_change=ON,\
+             session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{}'",
+            self.facts.tracked
         )
     }
 }
@@ -81,7 +100,7 @@ impl Facts {
     /// What a connection holds right after its setup.
     pub fn baseline(&self, schema: Option<&str>, multi_statements: bool) -> SessionState {
         let plain = SessionState::new(schema, &Charset::canonical(), multi_statements);
-        let set = self.variables.iter();
+        let set = self.defaults.variables.iter();
         plain.with_variables(set.map(|(name, value)| (name.as_str(), value.as_str())))
     }
 }

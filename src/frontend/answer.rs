@@ -1,30 +1,23 @@
-//! What the proxy answers by itself: OK, one number, the diagnostics of a statement whose
+//! What the proxy answers by itself: OK, numbers about the session, the warnings of a statement whose
 //! connection went back.
 
 use bytes::BytesMut;
 
 use super::refuse::Word;
 use super::serve::Session;
-use crate::session::Answer;
-use crate::wire::{Kind, OkReply, TextResult, put_ok};
+use crate::session::hints::About;
+use crate::session::{Answer, Cell};
+use crate::wire::{ColumnType, Kind, OkReply, TextResult, put_ok};
 
 impl Session {
-    /// `sql` is the statement as typed, for the name of a result's column.
-    pub(super) fn put_answer(&self, out: &mut BytesMut, seq: u8, answer: &Answer, sql: &[u8]) {
+    pub(super) fn put_answer(&self, out: &mut BytesMut, seq: u8, answer: &Answer) {
         match answer {
             Answer::Nothing => {}
             Answer::Ok => self.put_plain_ok(out, seq),
-            Answer::Number(number) => self.put_number(out, seq, &expression_name(sql), *number),
-            Answer::ConnectionId => {
-                self.put_number(out, seq, &expression_name(sql), i64::from(self.presence.id));
+            Answer::Row { cells, warnings } => self.put_row(out, seq, cells, *warnings),
+            &Answer::Conditions { errors_only, offset, limit } => {
+                self.put_conditions(out, seq, errors_only, offset, limit);
             }
-            Answer::Diagnostics { count_only: true, errors_only } => {
-                let name =
-                    if *errors_only { "@@session.error_count" } else { "@@session.warning_count" };
-                let failed = self.ledger.last_error().is_some();
-                self.put_number(out, seq, name, i64::from(failed));
-            }
-            Answer::Diagnostics { .. } => self.put_diagnostics(out, seq),
             Answer::Refuse(refusal) => {
                 Word::refusal(*refusal).put(out, seq);
             }
@@ -36,46 +29,75 @@ impl Session {
         put_ok(out, seq, &reply, self.capabilities);
     }
 
-    fn put_number(&self, out: &mut BytesMut, seq: u8, name: &str, number: i64) {
+    fn put_row(&self, out: &mut BytesMut, seq: u8, cells: &[Cell], warnings: u16) {
         let (capabilities, status) = (self.capabilities, self.ledger.status());
-        let columns = [(name, Kind::Integer)];
+        let mariadb = self.ledger.is_mariadb();
+        let columns: Vec<_> =
+            cells.iter().map(|cell| (cell.heading.as_str(), kind(cell.about, mariadb))).collect();
+        let id = i64::from(self.presence.id);
+        let text = |cell: &Cell| text(cell.about, cell.value.unwrap_or(id));
+        let values: Vec<String> = cells.iter().map(text).collect();
         let mut result = TextResult::begin_as(out, seq, capabilities, status, &columns);
-        result.row([Some(number.to_string().as_bytes())]);
-        result.end();
+        result.row(values.iter().map(|value| Some(value.as_bytes())));
+        result.end_with(warnings);
     }
 
-    /// What SHOW WARNINGS and SHOW ERRORS list after a statement that failed.
-    fn put_diagnostics(&self, out: &mut BytesMut, seq: u8) {
+    fn put_conditions(
+        &self,
+        out: &mut BytesMut,
+        seq: u8,
+        errors_only: bool,
+        offset: u32,
+        limit: u32,
+    ) {
         let (capabilities, status) = (self.capabilities, self.ledger.status());
-        let columns = [("Level", Kind::Text), ("Code", Kind::Integer), ("Message", Kind::Text)];
+        let columns = condition_columns(self.ledger.is_mariadb());
         let mut result = TextResult::begin_as(out, seq, capabilities, status, &columns);
-        if let Some(error) = self.ledger.last_error() {
-            let code = error.code.to_string();
-            let row = [&b"Error"[..], code.as_bytes(), error.message.as_bytes()];
-            result.row(row.map(Some));
+        for condition in self.ledger.diagnostics.list(errors_only, offset, limit) {
+            let code = condition.code.to_string();
+            result.row([&*condition.level, code.as_bytes(), &*condition.message].map(Some));
         }
         result.end();
     }
 }
 
-/// The name MySQL gives the column of `SELECT expression`: the expression as it was typed, without
-/// the comments around it.
-fn expression_name(sql: &[u8]) -> String {
-    let text = String::from_utf8_lossy(sql);
-    let select = text.to_ascii_lowercase().find("select").map_or(0, |at| at + "select".len());
-    let expression = text.get(select..).unwrap_or_default();
-    let end = [";", "/*", "#", "--"].iter().filter_map(|mark| expression.find(mark)).min();
-    expression.get(..end.unwrap_or(expression.len())).unwrap_or_default().trim().to_owned()
+/// As MySQL 9.7 and MariaDB 10.11 define these columns.
+fn kind(about: About, mariadb: bool) -> Kind {
+    match about {
+        About::RowCount | About::FoundRows => Kind::big_int(true, false),
+        About::ConnectionId if mariadb => Kind::Exact {
+            kind: ColumnType::MYSQL_TYPE_LONG,
+            length: 10,
+            not_null: true,
+            unsigned: true,
+            decimals: 0,
+        },
+        About::LastInsertId | About::ConnectionId => Kind::big_int(true, true),
+        About::Identity | About::WarningCount | About::ErrorCount => Kind::big_int(false, true),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_column_is_named_as_it_was_typed() {
-        assert_eq!(expression_name(b"SELECT ROW_COUNT()"), "ROW_COUNT()");
-        assert_eq!(expression_name(b"/* x */ SELECT ROW_COUNT() -- y"), "ROW_COUNT()");
-        assert_eq!(expression_name(b"  select  row_count( ) ;"), "row_count( )");
+fn text(about: About, value: i64) -> String {
+    match about {
+        About::RowCount | About::FoundRows => value.to_string(),
+        _ => value.cast_unsigned().to_string(),
     }
+}
+
+fn condition_columns(mariadb: bool) -> [(&'static str, Kind); 3] {
+    let text = |characters: u32| Kind::Exact {
+        kind: ColumnType::MYSQL_TYPE_VAR_STRING,
+        length: 4 * characters,
+        not_null: true,
+        unsigned: false,
+        decimals: if mariadb { 39 } else { 31 },
+    };
+    let code = Kind::Exact {
+        kind: ColumnType::MYSQL_TYPE_LONG,
+        length: if mariadb { 4 } else { 5 },
+        not_null: true,
+        unsigned: true,
+        decimals: 0,
+    };
+    [("Level", text(7)), ("Code", code), ("Message", text(512))]
 }

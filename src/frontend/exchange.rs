@@ -17,7 +17,7 @@ use super::serve::{Session, in_time};
 use crate::metrics::{Direction, Side};
 use crate::pool::{Borrowed, CloseReason, Want};
 use crate::registry::{Doom, Stop};
-use crate::session::{Disposition, Forward, SessionState};
+use crate::session::{Disposition, Forward, Question, SessionState};
 use crate::wire::{Change, Command, Completion, Expect, HEADER_LEN, MAX_PAYLOAD, Outcome};
 
 /// What stands between a request and its reply.
@@ -183,7 +183,7 @@ impl Session {
         incoming: Incoming,
     ) -> Result<(), End> {
         let how = if held && self.ledger.in_transaction() { Lost::Transaction } else { how };
-        let pinned = !self.ledger.pins().is_empty();
+        let pinned = self.ledger.would_lose();
         self.ledger.on_lost();
         self.decline(&Word::lost(how), forward, incoming).await?;
         if pinned { Err(End::ServerLost) } else { Ok(()) }
@@ -245,18 +245,18 @@ impl Session {
             borrowed.astray = false;
         }
         self.note_server_statement(&mut borrowed, &completion);
+        borrowed.role_in_doubt |= self.ledger.may_change_role();
         let mut disposition = self.ledger.on_completion(&completion);
-        if !matches!(disposition, Disposition::GiveBack | Disposition::Hold) && !dying {
-            disposition = Box::pin(self.ask(&mut borrowed, disposition)).await;
+        if disposition == Disposition::Ask && !dying {
+            disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
         let mut lost = false;
         if dying || borrowed.busy || reply.has_leftover() {
             tracing::debug!(connection = borrowed.id, "closing a connection after its reply");
             // The server's last words tell the client of its transaction; after any other reply it
             // would go on as if there still were one.
-            let unknown = disposition == Disposition::AskCollation;
-            let untold = !dying && (self.ledger.in_transaction() || unknown);
-            lost = untold || !self.ledger.pins().is_empty();
+            let untold = !dying && self.ledger.in_transaction();
+            lost = untold || self.ledger.would_lose();
             self.part_with(borrowed, None).await;
             self.ledger.on_lost();
         } else {
@@ -306,25 +306,30 @@ impl Session {
         LAST_WORDS.contains(&error.code)
     }
 
-    /// An error packet says nothing of the transaction, COM_PING's OK does; SET NAMES reports no
-    /// collation. After a failure the connection stays busy, and the question open.
-    async fn ask(&mut self, borrowed: &mut Borrowed, question: Disposition) -> Disposition {
+    /// Until the ledger knows all that it must. After a failure the connection stays busy, and the
+    /// questions open.
+    async fn ask(&mut self, borrowed: &mut Borrowed) -> Disposition {
         borrowed.busy = true;
-        let mut disposition = question;
-        if disposition == Disposition::Ask {
-            let pong = borrowed.command(Command::Ping, b"", Expect::Single).await;
-            let Ok(pong) = pong else { return disposition };
-            disposition = self.ledger.on_pong(&pong, borrowed.astray);
+        loop {
+            let questions = self.ledger.questions();
+            let texts: Vec<_> = questions.iter().map(Question::text).collect();
+            let asked: Vec<_> = texts
+                .iter()
+                .map(|text| match text {
+                    Some(text) => (Command::Query, text.as_str(), Expect::Query),
+                    None => (Command::Ping, "", Expect::Single),
+                })
+                .collect();
+            let Ok(answers) = borrowed.ask(&asked).await else { return Disposition::Ask };
+            let answers = questions.into_iter().zip(answers);
+            let answers =
+                answers.map(|(question, (done, table))| (question, done, table)).collect();
+            let disposition = self.ledger.on_answers(answers, borrowed.astray);
+            if disposition != Disposition::Ask {
+                borrowed.busy = false;
+                return disposition;
+            }
         }
-        if disposition == Disposition::AskCollation {
-            let rows = borrowed.query("SELECT @@SESSION.collation_connection").await;
-            let collation =
-                rows.ok().and_then(|rows| rows.into_iter().next()?.into_iter().next()?);
-            let Some(collation) = collation else { return disposition };
-            disposition = self.ledger.on_collation(&collation);
-        }
-        borrowed.busy = false;
-        disposition
     }
 
     async fn on_broken(
@@ -345,7 +350,7 @@ impl Session {
             (false, true) => Lost::MayHaveRun,
             (false, false) => Lost::NotStarted,
         };
-        let pinned = !self.ledger.pins().is_empty();
+        let pinned = self.ledger.would_lose();
         self.ledger.on_lost();
         match reply.place_for_an_error() {
             Some(seq) => self.say(&Word::lost(how), seq).await?,

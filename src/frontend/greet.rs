@@ -232,15 +232,13 @@ pub(super) fn ledger_login(
     capabilities: Capabilities,
 ) -> session::Login {
     let facts = shared.cluster.facts();
-    let mariadb = facts.is_some_and(|facts| facts.mariadb);
+    let defaults = facts.map(|facts| Arc::clone(&facts.defaults)).unwrap_or_default();
     session::Login {
-        sql_mode: facts.map(|facts| facts.sql_mode.clone()).unwrap_or_default(),
-        variables: facts.map(|facts| facts.variables.clone()).unwrap_or_default(),
         schema: schema.map(str::to_owned),
-        charset: charset(collation, mariadb),
+        charset: charset(collation, defaults.mariadb),
         capabilities,
         status: fresh_status(shared),
-        mariadb,
+        defaults,
     }
 }
 

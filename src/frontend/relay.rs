@@ -17,7 +17,7 @@ use crate::pool::Borrowed;
 use crate::session::{Forward, NEUTRAL_SCHEMA};
 use crate::wire::{
     Capabilities, ClientFormat, Completion, ErrPacket, HEADER_LEN, Header, Malformed, Outcome,
-    Progress, ReplyScanner, TrackFilter,
+    Progress, ReplyScanner,
 };
 
 pub(super) struct Reply {
@@ -156,9 +156,7 @@ impl Session {
         let mut to = ClientFormat::of(self.capabilities);
         to.first_seq = reply.first_seq;
         to.statement_id = forward.new_statement;
-        if self.ledger.pins().contains(crate::session::Pin::SessionTrack) {
-            to.session_track = to.session_track.map(|_| TrackFilter::everything());
-        }
+        to.session_track = to.session_track.map(|_| self.ledger.track_filter());
         let mut scanner = ReplyScanner::new(forward.expect, borrowed.format, to)
             .with_status(self.ledger.status());
         loop {
@@ -254,7 +252,9 @@ impl Session {
                 borrowed.pool().disprove(text);
                 Err(nonsense_text("a SET that was taken before is refused now"))
             }
-            Ahead::Other | Ahead::Neutral => Err(nonsense_text("a restore is refused")),
+            Ahead::Other | Ahead::Neutral | Ahead::Always => {
+                Err(nonsense_text("a restore is refused"))
+            }
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) enum Ahead {
     Other,
     /// A proven SET, by its fingerprint.
     Set(u64),
+    /// A statement that no server refuses.
+    Always,
     Neutral,
 }
 
@@ -66,7 +68,13 @@ impl Prefix {
                 put_command(&mut self.bytes, Command::Query, text.as_bytes());
                 self.replies.push(Ahead::Set(fingerprint(text)));
             }
+            Step::Role(text) | Step::Always(text) => self.push_always(text),
         }
+    }
+
+    fn push_always(&mut self, text: &str) {
+        put_command(&mut self.bytes, Command::Query, text.as_bytes());
+        self.replies.push(Ahead::Always);
     }
 }
 
@@ -83,6 +91,9 @@ impl Session {
         borrowed.statements.put_closes(&mut prefix.bytes);
         let want = Arc::clone(self.ledger.state());
         if !held {
+            if forward.reads_unset && borrowed.has_ghosts {
+                Box::pin(self.reset_for(borrowed)).await?;
+            }
             self.approach(borrowed, &want, &mut prefix).await?;
         }
         if let Some(id) = forward.insert_id {
@@ -90,6 +101,9 @@ impl Session {
         }
         if forward.neutral {
             prefix.push_neutral();
+        }
+        if forward.tracking {
+            prefix.push_always(&self.ledger.tracking_statement());
         }
         let rewritten = match forward.statement {
             Some(id) => self.point_at_statement(borrowed, id, incoming, &mut prefix).await?,
@@ -122,9 +136,29 @@ impl Session {
         if let Some(text) = untried.set().filter(|text| !is_proven(borrowed, text)) {
             Box::pin(self.try_alone(borrowed, text, want)).await?;
         }
+        if borrowed.state.role() != want.role() {
+            Box::pin(self.enter_role(borrowed, want)).await?;
+        }
+        let undone = borrowed.state.user_variables().next().is_some();
+        borrowed.has_ghosts |= undone;
         for step in &difference(borrowed, want)?.steps {
             prefix.push(step);
         }
+        Ok(())
+    }
+
+    /// Alone: refused, whatever else is in hand must not run under another's rights.
+    async fn enter_role(
+        &mut self,
+        borrowed: &mut Borrowed,
+        want: &Arc<SessionState>,
+    ) -> Result<(), Trouble> {
+        let left = difference(borrowed, want)?;
+        if let Some(text) = left.role() {
+            borrowed.role_in_doubt = true;
+            self.insist(borrowed, text).await?;
+        }
+        borrowed.state = Arc::new(borrowed.state.with_role(want.role()));
         Ok(())
     }
 
@@ -148,8 +182,7 @@ impl Session {
                 self.insist(borrowed, text).await?;
             }
         }
-        let reached = want.with_schema(borrowed.state.schema());
-        borrowed.state = Arc::new(reached.with_multi_statements(borrowed.state.multi_statements()));
+        borrowed.state = Arc::new(borrowed.state.with_variables_of(want));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::net::Stream;
 use crate::pool::Borrowed;
 use crate::registry::{Activity, Doom, Entry, Presence};
 use crate::secrets::Account;
-use crate::session::{Ledger, Pins, Plan, Refusal, Request};
+use crate::session::{Answer, Ledger, Pins, Plan, Refusal, Request};
 use crate::wire::{Capabilities, Command, HEADER_LEN, MAX_PAYLOAD};
 
 /// One client, logged in.
@@ -181,15 +181,7 @@ impl Session {
         match plan {
             Plan::Quit => Err(End::Quit),
             Plan::Forward(forward) => self.exchange(forward, incoming).await,
-            Plan::Answer(answer) => {
-                let sql = self.inbound.front(incoming).get(HEADER_LEN + 1..).unwrap_or_default();
-                let sql = sql.to_vec();
-                let seq = self.skip(incoming).await?;
-                let mut out = BytesMut::with_capacity(128);
-                self.put_answer(&mut out, seq, &answer, &sql);
-                self.release_if_free().await;
-                if out.is_empty() { Ok(()) } else { self.write(&out).await }
-            }
+            Plan::Answer(answer) => Box::pin(self.on_answer(&answer, incoming)).await,
             Plan::Reset => Box::pin(self.on_reset(incoming)).await,
             Plan::ChangeUser => {
                 let entry = Arc::clone(&self.presence);
@@ -199,6 +191,14 @@ impl Session {
             }
             Plan::Kill { id, query_only } => Box::pin(self.on_kill(id, query_only, incoming)).await,
         }
+    }
+
+    async fn on_answer(&mut self, answer: &Answer, incoming: Incoming) -> Result<(), End> {
+        let seq = self.skip(incoming).await?;
+        let mut out = BytesMut::with_capacity(128);
+        self.put_answer(&mut out, seq, answer);
+        self.release_if_free().await;
+        if out.is_empty() { Ok(()) } else { self.write(&out).await }
     }
 
     /// Closing a statement may have ended what held the connection.

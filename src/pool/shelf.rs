@@ -107,6 +107,10 @@ fn fit_of(has: &Identity, holds: &SessionState, wants: &Identity, state: &Sessio
     if std::ptr::eq(holds, state) || holds == state {
         return Fit::Exact;
     }
+    if holds.role() != state.role() && state.role().is_none() {
+        // Nothing but a new login gives the role of the login back.
+        return Fit::ChangeUser;
+    }
     match (holds.schema(), state.schema()) {
         (has, wants) if has == wants => Fit::Variables,
         // No command takes a schema away but a new login.
@@ -136,6 +140,9 @@ mod tests {
         assert_eq!(fit_of(&app, &a, &app, &a), Fit::Exact);
         let utc = a.with_variables([("time_zone", "UTC")]);
         assert_eq!(fit_of(&app, &utc, &app, &a), Fit::Variables);
+        let role = a.with_role(Some("r"));
+        assert_eq!(fit_of(&app, &role, &app, &a), Fit::ChangeUser);
+        assert_eq!(fit_of(&app, &a, &app, &role), Fit::Variables);
         assert_eq!(fit_of(&app, &state(Some("b")), &app, &a), Fit::Schema);
         assert_eq!(fit_of(&app, &state(None), &app, &a), Fit::Schema);
         assert_eq!(fit_of(&app, &a, &app, &state(None)), Fit::ChangeUser);

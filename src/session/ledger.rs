@@ -5,19 +5,22 @@
 //! text disagree, it holds the connection.
 
 mod completion;
+mod park;
 mod request;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bitflags::bitflags;
 use bytes::Bytes;
 
 use completion::{ends_passing_pins, never_ran};
 use request::{forward, refuse, statement_id};
 
-use super::hints::{self, Dialect, Hints, Reading};
+use super::hints::{self, About, Deed, Dialect, Hints, Reading};
 use super::statement::Statements;
-use super::{Charset, Pins, SessionState};
-use crate::wire::{Capabilities, Change, Command, Completion, ErrPacket, Expect, Outcome, Status};
+use super::{Charset, Defaults, Diagnostics, Holdings, Inner, Pins, SessionState, Tracking};
+use crate::wire::{Capabilities, Command, Completion, Expect, Outcome, Status, TrackFilter};
 
 /// What a login decides, and COM_RESET_CONNECTION returns to.
 #[derive(Clone, Debug)]
@@ -27,11 +30,7 @@ pub struct Login {
     pub capabilities: Capabilities,
     /// Status flags of a fresh server connection.
     pub status: Status,
-    pub mariadb: bool,
-    /// The server's own, for reading texts while the session has set none.
-    pub sql_mode: String,
-    /// What `pool.init_query` sets on every connection.
-    pub variables: Vec<(String, String)>,
+    pub defaults: Arc<Defaults>,
 }
 
 /// One command as it stands in the buffer: `body` is what follows the command byte, and all of
@@ -64,16 +63,26 @@ pub enum Answer {
     Ok,
     /// COM_STMT_CLOSE has no reply.
     Nothing,
-    /// One row, one column.
-    Number(i64),
-    /// The id the greeting gave.
-    ConnectionId,
-    /// SHOW WARNINGS or SHOW ERRORS after a statement that left none, or only its own error.
-    Diagnostics {
-        count_only: bool,
+    /// One row of numbers, and how many warnings it leaves.
+    Row {
+        cells: Vec<Cell>,
+        warnings: u16,
+    },
+    /// SHOW WARNINGS or SHOW ERRORS, from [`Ledger::diagnostics`].
+    Conditions {
         errors_only: bool,
+        offset: u32,
+        limit: u32,
     },
     Refuse(Refusal),
+}
+
+/// One number of an answer; `None` is the id the greeting gave.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cell {
+    pub about: About,
+    pub heading: String,
+    pub value: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,11 +111,24 @@ pub struct Forward {
     /// The statement may look at the diagnostics of the one before it, which another client ran:
     /// they must be wiped first.
     pub neutral: bool,
+    /// The statement names the client's own trackers: they must be in place while it runs.
+    pub tracking: bool,
+    /// It reads a user variable that its session never set, which must look like one that nobody
+    /// ever set.
+    pub reads_unset: bool,
 }
 
 impl Forward {
     pub fn plain(expect: Expect) -> Self {
-        Self { expect, statement: None, new_statement: None, insert_id: None, neutral: false }
+        Self {
+            expect,
+            statement: None,
+            new_statement: None,
+            insert_id: None,
+            neutral: false,
+            tracking: false,
+            reads_unset: false,
+        }
     }
 }
 
@@ -115,12 +137,28 @@ impl Forward {
 pub enum Disposition {
     GiveBack,
     Hold,
-    /// An error packet says neither the status nor what changed: ask the server (COM_PING), then
-    /// [`Ledger::on_pong`].
+    /// Only the server can say what is not known yet: ask [`Ledger::questions`], then hear
+    /// [`Ledger::decide`] again.
     Ask,
-    /// A character set was named, and the collation that came with it is not reported: ask for
-    /// `@@collation_connection`, then [`Ledger::on_collation`].
-    AskCollation,
+}
+
+bitflags! {
+    /// What is to be asked before the connection goes to somebody else.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    struct Open: u16 {
+        /// An error packet says neither the status nor what changed.
+        const STATUS = 1;
+        /// `SQL_CALC_FOUND_ROWS`: the number is not in the reply.
+        const FOUND_ROWS = 1 << 1;
+        /// The OK does not tell a generated id from one that was given.
+        const INSERT_ID = 1 << 2;
+        /// A character set was named, and the collation that came with it is not reported.
+        const COLLATION = 1 << 3;
+        const ROLE = 1 << 4;
+        const LOCKS = 1 << 5;
+        /// The client's trackers are in place of the proxy's.
+        const TRACKING = 1 << 6;
+    }
 }
 
 /// Status flags that say something of the session, not of one reply.
@@ -139,17 +177,26 @@ pub struct Ledger {
     /// The server reported a table lock.
     tables_locked: bool,
     pins: Pins,
+    holdings: Holdings,
     pub statements: Statements,
-    last_insert_id: u64,
+    pub diagnostics: Diagnostics,
+    /// The diagnostics on the connection in hand are not the client's any more: the proxy has asked
+    /// something in between.
+    asked: bool,
     /// The connection in hand knows this session's LAST_INSERT_ID().
     insert_id_told: bool,
-    collation_known: bool,
+    /// Reported with the last row that was inserted; the client may have given it itself.
+    doubtful_id: Option<u64>,
+    open: Open,
+    /// User variables that may have been written since their values were last read.
+    dirty: BTreeSet<Box<str>>,
+    /// System variables named beside the client's trackers.
+    unreported: Vec<String>,
+    tracking: Arc<Tracking>,
+    /// What the server says would repeat the transaction's start.
+    characteristics: Option<Box<str>>,
     /// No OK has come since the last error.
     error_untold: bool,
-    row_count: i64,
-    found_rows: u64,
-    /// Of the last statement, when it failed: what SHOW WARNINGS would list.
-    last_error: Option<ErrPacket>,
     pending: Pending,
 }
 
@@ -159,10 +206,17 @@ struct Pending {
     command: Option<Command>,
     reading: Option<Reading>,
     /// Reads on while the rest of a long statement passes by.
-    scanner: Option<hints::Scanner>,
-    text: Option<Bytes>,
+    scanner: Option<Box<hints::Scanner>>,
+    /// What must be seen once more after the reply: a text to be prepared; an insert, for the id
+    /// that may stand in it.
+    kept: Option<Bytes>,
     statement: Option<u32>,
     option: Option<bool>,
+    deed: Option<Box<Deed>>,
+    /// Of a text-prepared statement that is executed.
+    inner: Option<Box<Inner>>,
+    /// The connection knew this session's LAST_INSERT_ID() before it.
+    insert_id_told: bool,
 }
 
 impl Ledger {
@@ -170,6 +224,7 @@ impl Ledger {
         let state = Arc::new(initial_state(&login));
         let status = login.status & LASTING_STATUS;
         let dialect = dialect(&state, &login, status);
+        let tracking = login.defaults.tracking.clone();
         Self {
             login,
             state,
@@ -178,14 +233,18 @@ impl Ledger {
             in_transaction: false,
             tables_locked: false,
             pins: Pins::default(),
+            holdings: Holdings::default(),
             statements: Statements::default(),
-            last_insert_id: 0,
+            diagnostics: Diagnostics::default(),
+            asked: false,
             insert_id_told: false,
-            collation_known: true,
+            doubtful_id: None,
+            open: Open::default(),
+            dirty: BTreeSet::new(),
+            unreported: Vec::new(),
+            tracking,
+            characteristics: None,
             error_untold: false,
-            row_count: -1,
-            found_rows: 0,
-            last_error: None,
             pending: Pending::default(),
         }
     }
@@ -213,7 +272,13 @@ impl Ledger {
     }
 
     pub fn pins(&self) -> Pins {
-        self.pins
+        self.pins.union(self.holdings.pins())
+    }
+
+    /// Is there anything on the connection that would be lost with it, beside a transaction?
+    pub fn would_lose(&self) -> bool {
+        let unread = Open::COLLATION | Open::ROLE | Open::TRACKING;
+        !self.pins().is_empty() || !self.dirty.is_empty() || self.open.intersects(unread)
     }
 
     pub fn in_transaction(&self) -> bool {
@@ -222,7 +287,7 @@ impl Ledger {
 
     /// Must the session keep the connection it has?
     pub fn holds(&self) -> bool {
-        self.in_transaction || !self.pins.is_empty()
+        self.in_transaction || !self.pins().is_empty()
     }
 
     /// What an OK that the proxy says by itself must carry.
@@ -232,13 +297,40 @@ impl Ledger {
         status
     }
 
-    pub fn last_error(&self) -> Option<&ErrPacket> {
-        self.last_error.as_ref()
+    pub fn is_mariadb(&self) -> bool {
+        self.login.defaults.mariadb
+    }
+
+    /// What of the trackers the client is to see of the reply under way. While its own are in place,
+    /// that is all there is.
+    pub fn track_filter(&self) -> TrackFilter {
+        if self.reading_under_way().hints.contains(Hints::SESSION_TRACK) {
+            return TrackFilter::everything();
+        }
+        let gtids = self.state.variable("session_track_gtids");
+        self.tracking.filter(gtids.is_some_and(|gtids| !gtids.eq_ignore_ascii_case("OFF")))
+    }
+
+    /// What puts the client's own trackers in place, for [`Forward::tracking`].
+    pub fn tracking_statement(&self) -> String {
+        self.tracking.statement()
+    }
+
+    /// May the statement under way change the role in a way that no reset undoes?
+    pub fn may_change_role(&self) -> bool {
+        let may = Hints::ROLE
+            | Hints::CALL
+            | Hints::FUNCTION_CALL_IN_SET
+            | Hints::TEXT_PREPARE
+            | Hints::UNREADABLE;
+        let reading = self.pending.reading;
+        let unread = self.pending.scanner.is_some();
+        unread || reading.is_some_and(|reading| reading.hints.intersects(may))
     }
 
     /// The text of a COM_STMT_PREPARE whose reply is under way.
     pub fn text_under_way(&self) -> Option<Bytes> {
-        self.pending.text.clone()
+        self.pending.kept.clone().filter(|_| self.pending.command == Some(Command::StmtPrepare))
     }
 
     /// Is the statement under way one that loads a file of the client's? A long one that is still
@@ -295,58 +387,55 @@ impl Ledger {
     pub fn on_completion(&mut self, completion: &Completion) -> Disposition {
         let pending = self.take_pending();
         let reading = pending.reading.unwrap_or_default();
+        self.asked = false;
         if ends_passing_pins(&pending, reading) {
             self.pins.end_passing();
         }
         self.note_diagnostics(&pending, completion);
-        if never_ran(reading, completion) {
-            return self.unless_held();
+        if never_ran(&pending, reading, completion) {
+            return self.decide();
         }
         self.pin_by_hints(&pending, reading);
+        self.note_deeds(&pending, reading, completion);
         self.note_changes(&pending, reading, completion);
         self.note_statement(&pending, completion);
         match completion.status {
             Some(status) if matches!(completion.outcome, Outcome::Ok) => self.on_status(status),
             _ => self.after_error(&pending, reading),
         }
-    }
-
-    /// The answer to [`Disposition::Ask`], which brings the changes that the error did not.
-    ///
-    /// `astray`: the connection was led to another schema in vain; its report of that comes late,
-    /// and is no change of this session's.
-    pub fn on_pong(&mut self, pong: &Completion, astray: bool) -> Disposition {
-        let led_astray = |change: &Change| matches!(change, Change::Schema(_));
-        if !(astray && pong.changes.iter().any(led_astray)) {
-            self.note_changes(&Pending::default(), Reading::default(), pong);
-        }
-        self.on_status(pong.status.unwrap_or_default())
-    }
-
-    /// The answer to [`Disposition::AskCollation`].
-    pub fn on_collation(&mut self, collation: &str) -> Disposition {
-        self.collation_known = true;
-        self.set_state(self.state.with_variables([("collation_connection", collation)]));
-        self.unless_held()
+        self.decide()
     }
 
     /// The server's word on the transaction.
-    fn on_status(&mut self, status: Status) -> Disposition {
+    fn on_status(&mut self, status: Status) {
         let lasting = status & LASTING_STATUS;
         if lasting != self.status {
             self.status = lasting;
             self.dialect = dialect(&self.state, &self.login, lasting);
         }
         self.in_transaction = status.contains(Status::SERVER_STATUS_IN_TRANS);
-        self.unless_held()
+        if !self.in_transaction {
+            self.note_next_transaction();
+        }
     }
 
-    fn unless_held(&mut self) -> Disposition {
-        if self.holds() {
+    /// What becomes of the connection, as far as is known.
+    pub fn decide(&mut self) -> Disposition {
+        if self.open.contains(Open::LOCKS) && self.holdings.locks().is_empty() {
+            self.open.remove(Open::LOCKS);
+        }
+        // What changes now would go unseen.
+        if self.open.contains(Open::TRACKING) {
+            return Disposition::Ask;
+        }
+        if self.in_transaction || !self.held_by_locks_only() && self.holds() {
             return Disposition::Hold;
         }
-        if !self.collation_known {
-            return Disposition::AskCollation;
+        if self.has_questions() {
+            return Disposition::Ask;
+        }
+        if self.holds() {
+            return Disposition::Hold;
         }
         self.insert_id_told = false;
         Disposition::GiveBack
@@ -358,9 +447,15 @@ impl Ledger {
         self.in_transaction = false;
         self.tables_locked = false;
         self.insert_id_told = false;
-        self.collation_known = true;
+        self.doubtful_id = None;
+        self.open = Open::default();
+        self.asked = true;
+        self.dirty.clear();
+        self.unreported.clear();
+        self.characteristics = None;
         self.error_untold = false;
         self.pins = Pins::default();
+        self.holdings = Holdings::default();
         self.statements.forget_connection();
     }
 
@@ -375,19 +470,19 @@ impl Ledger {
 fn initial_state(login: &Login) -> SessionState {
     let multi = login.capabilities.contains(Capabilities::CLIENT_MULTI_STATEMENTS);
     let state = SessionState::new(login.schema.as_deref(), &login.charset, multi);
-    let every_connection = login.variables.iter();
+    let every_connection = login.defaults.variables.iter();
     state.with_variables(every_connection.map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
 fn dialect(state: &SessionState, login: &Login, status: Status) -> Dialect {
-    let mode = state.variable("sql_mode").unwrap_or(&login.sql_mode);
+    let mode = state.variable("sql_mode").unwrap_or(&login.defaults.sql_mode);
     let has = |name: &str| mode.split(',').any(|part| part.eq_ignore_ascii_case(name));
     let charset = state.variable("character_set_client").unwrap_or_default();
     Dialect {
         ansi_quotes: has("ANSI_QUOTES"),
         no_backslash_escapes: status.contains(Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES),
         ascii_safe: !UNSAFE_CHARSETS.contains(&charset),
-        mariadb: login.mariadb,
+        mariadb: login.defaults.mariadb,
     }
 }
 

@@ -3,16 +3,24 @@
 //!
 //! Pure: bytes and values in, decisions out. It never touches a socket, a clock or a pool.
 
+mod defaults;
+mod diagnostics;
+mod holdings;
 mod ledger;
 mod pin;
+mod question;
 mod restore;
 mod state;
 mod statement;
 
 pub mod hints;
 
-pub use ledger::{Answer, Disposition, Forward, Ledger, Login, Plan, Refusal, Request};
+pub use defaults::{Defaults, Tracking};
+pub use diagnostics::{Condition, Diagnostics};
+pub use holdings::{Holdings, Inner, Ran};
+pub use ledger::{Answer, Cell, Disposition, Forward, Ledger, Login, Plan, Refusal, Request};
 pub use pin::{Pin, Pins};
+pub use question::Question;
 pub use restore::{NEUTRAL_SCHEMA, Restore, Step};
-pub use state::{Charset, SessionState};
+pub use state::{Charset, SessionState, UserValue, UserVariables};
 pub use statement::{Prepared, Statement, Statements};

@@ -9,7 +9,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Pin {
-    /// `SET @a = …`, `SELECT … INTO @a`, `SELECT @a := …`.
+    /// A user variable that cannot be told to another connection: too large, or without a name that
+    /// can be read.
     UserVariable,
     TemporaryTable,
     /// `PREPARE … FROM`: the statement lives on the connection under a name.
@@ -22,23 +23,14 @@ pub enum Pin {
     InstanceLock,
     /// `HANDLER … OPEN`.
     Handler,
-    /// `SET ROLE`.
+    /// Another user than the login's: `SET SESSION AUTHORIZATION`; a `SET ROLE` amid other statements.
     Role,
     /// An open server-side cursor.
     Cursor,
     /// COM_STMT_SEND_LONG_DATA came and its execute has not.
     LongData,
-    /// `SQL_CALC_FOUND_ROWS`: the next statement may ask `FOUND_ROWS()`.
-    FoundRows,
-    /// The last statement left warnings: the next one may be `SHOW WARNINGS`.
+    /// The last statement left more warnings than are kept: the next one may be `SHOW WARNINGS`.
     Warnings,
-    /// `SET TRANSACTION …` for the next transaction only.
-    SetTransaction,
-    /// The client changed `session_track_…`: what the server reports can no longer be trusted.
-    SessionTrack,
-    Xa,
-    /// `LAST_INSERT_ID(expr)` in a statement that does not report it.
-    LastInsertId,
     /// A variable whose value cannot be told to another connection, such as `timestamp`.
     VolatileVariable,
     /// `CALL`, or a function in a `SET`: what runs inside may set user variables, take locks and
@@ -51,7 +43,7 @@ pub enum Pin {
 }
 
 impl Pin {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 15] = [
         Self::UserVariable,
         Self::TemporaryTable,
         Self::TextPrepare,
@@ -62,12 +54,7 @@ impl Pin {
         Self::Role,
         Self::Cursor,
         Self::LongData,
-        Self::FoundRows,
         Self::Warnings,
-        Self::SetTransaction,
-        Self::SessionTrack,
-        Self::Xa,
-        Self::LastInsertId,
         Self::VolatileVariable,
         Self::Routine,
         Self::Unreadable,
@@ -75,7 +62,7 @@ impl Pin {
     ];
 
     /// In the order of [`Pin::ALL`].
-    pub const NAMES: [&'static str; 20] = [
+    pub const NAMES: [&'static str; 15] = [
         "user_variable",
         "temporary_table",
         "text_prepare",
@@ -86,12 +73,7 @@ impl Pin {
         "role",
         "cursor",
         "long_data",
-        "found_rows",
         "warnings",
-        "set_transaction",
-        "session_track",
-        "xa",
-        "last_insert_id",
         "volatile_variable",
         "routine",
         "unreadable",
@@ -113,13 +95,12 @@ pub struct Pins(u32);
 
 impl Pins {
     /// Reasons that end by themselves at the next statement.
-    const PASSING: Self = Self(1 << Pin::FoundRows as u8 | 1 << Pin::Warnings as u8);
+    const PASSING: Self = Self(1 << Pin::Warnings as u8);
 
     /// Reasons that end with what caused them.
     const ENDING: Self = Self(
         Self::PASSING.0
             | 1 << Pin::TableLock as u8
-            | 1 << Pin::SetTransaction as u8
             | 1 << Pin::Cursor as u8
             | 1 << Pin::LongData as u8,
     );
@@ -139,6 +120,11 @@ impl Pins {
 
     pub fn insert(&mut self, pin: Pin) {
         self.0 |= 1 << pin as u8;
+    }
+
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     pub fn remove(&mut self, pin: Pin) {
@@ -182,7 +168,6 @@ mod tests {
     fn passing_reasons_end_and_others_stay() {
         let mut pins = Pins::default();
         pins.insert(Pin::Warnings);
-        pins.insert(Pin::FoundRows);
         pins.insert(Pin::Handler);
         pins.end_passing();
         assert_eq!(pins.iter().collect::<Vec<_>>(), [Pin::Handler]);

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::SessionState;
+use super::{SessionState, UserValue};
 
 /// One command, in the order it must be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,8 +14,12 @@ pub enum Step {
     Use(String),
     /// COM_SET_OPTION
     MultiStatements(bool),
-    /// COM_QUERY
+    /// COM_QUERY of a `SET` that the target may refuse.
     Set(String),
+    /// COM_QUERY of a `SET ROLE`, which may be refused too, and for one account only.
+    Role(String),
+    /// COM_QUERY of what no server refuses: user variables, the next transaction.
+    Always(String),
 }
 
 /// The steps from one state to another; empty when there is nothing to do.
@@ -29,7 +33,7 @@ pub const NEUTRAL_SCHEMA: &str = "information_schema";
 
 impl Restore {
     /// `None` when no sequence of commands leads there: a connection that has a schema cannot be
-    /// told to have none.
+    /// told to have none, nor one whose role was set to take what the login gave.
     ///
     /// `session_only`: the variables that have no global value to return to.
     pub fn between(
@@ -53,6 +57,21 @@ impl Restore {
         if let Some(set) = set_statement(have, want, session_only) {
             steps.push(Step::Set(set));
         }
+        if have.role() != want.role() {
+            steps.push(Step::Role(format!("SET ROLE {}", want.role()?)));
+        }
+        if let Some(set) = set_user_variables(have, want) {
+            steps.push(Step::Always(set));
+        }
+        if have.next_transaction() != want.next_transaction() {
+            // Outside a transaction it ends nothing but what was said of the next one.
+            if have.next_transaction().is_some() {
+                steps.push(Step::Always("ROLLBACK".into()));
+            }
+            let said = want.next_transaction().into_iter().flat_map(|text| text.split(';'));
+            let said = said.map(str::trim).filter(|text| !text.is_empty());
+            steps.extend(said.map(|text| Step::Always(text.into())));
+        }
         Some(Self { steps })
     }
 
@@ -60,6 +79,14 @@ impl Restore {
     pub fn set(&self) -> Option<&str> {
         self.steps.iter().find_map(|step| match step {
             Step::Set(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The text of the `SET ROLE`, when there is one.
+    pub fn role(&self) -> Option<&str> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Role(text) => Some(text.as_str()),
             _ => None,
         })
     }
@@ -99,6 +126,35 @@ fn set_statement(
             } else {
                 assign(name, &format!("@@GLOBAL.{name}"));
             }
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// A name is written between backticks: it holds none.
+fn set_user_variables(have: &SessionState, want: &SessionState) -> Option<String> {
+    let mut text = String::new();
+    let mut assign = |name: &str, value: &str| {
+        text.push_str(if text.is_empty() { "SET @`" } else { ",@`" });
+        text.push_str(name);
+        text.push_str("`=");
+        text.push_str(value);
+    };
+    for (name, value) in want.user_variables() {
+        if have.user_variable(name) == Some(value) {
+            continue;
+        }
+        match value {
+            UserValue::Value(value) => assign(name, value),
+            UserValue::Null(of_this_type) => {
+                assign(name, of_this_type);
+                assign(name, "NULL");
+            }
+        }
+    }
+    for (name, _) in have.user_variables() {
+        if want.user_variable(name).is_none() {
+            assign(name, "NULL");
         }
     }
     (!text.is_empty()).then_some(text)
@@ -174,6 +230,42 @@ mod tests {
         );
         let bare = have.with_variables([("sql_log_bin", "OFF")]);
         assert_eq!(steps(&bare, &have), [Step::Set("SET SESSION sql_log_bin=DEFAULT".into())]);
+    }
+
+    #[test]
+    fn user_variables_are_set_and_undone() {
+        let value = |text: &str| Some(UserValue::Value(text.into()));
+        let null = Some(UserValue::Null("0".into()));
+        let have =
+            state(None).with_user_variables([("a".into(), value("1")), ("b".into(), null.clone())]);
+        let want =
+            state(None).with_user_variables([("c".into(), value("x''")), ("d".into(), null)]);
+        assert_eq!(
+            steps(&have, &want),
+            [Step::Always("SET @`c`=x'',@`d`=0,@`d`=NULL,@`a`=NULL,@`b`=NULL".into())]
+        );
+    }
+
+    #[test]
+    fn a_role_is_entered_and_never_left() {
+        let role = state(None).with_role(Some("`r`@`%`"));
+        assert_eq!(steps(&state(None), &role), [Step::Role("SET ROLE `r`@`%`".into())]);
+        assert_eq!(Restore::between(&role, &state(None), &HashSet::new()), None);
+    }
+
+    #[test]
+    fn what_was_said_of_the_next_transaction() {
+        let text = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET TRANSACTION READ ONLY;";
+        let said = state(None).with_next_transaction(Some(text));
+        let always = |text: &str| Step::Always(text.into());
+        assert_eq!(
+            steps(&state(None), &said),
+            [
+                always("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+                always("SET TRANSACTION READ ONLY")
+            ]
+        );
+        assert_eq!(steps(&said, &state(None)), [always("ROLLBACK")]);
     }
 
     #[test]

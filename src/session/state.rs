@@ -1,11 +1,13 @@
 //! What a server connection must hold for a session's statements to mean what they should.
 //!
-//! Owns the schema, the session variables that were told apart from the server's defaults, and
-//! the multi-statements option, as one immutable value that sessions and connections share. It
-//! never knows how a connection is brought there: `restore` does.
+//! Owns the schema, the session and user variables that were told apart from the server's defaults,
+//! the multi-statements option, the role, and what was said of the next transaction, as one
+//! immutable value that sessions and connections share. It never knows how a connection is brought
+//! there: `restore` does.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// Shared by `Arc`; a change makes a new value.
 #[derive(Clone, Debug)]
@@ -13,10 +15,27 @@ pub struct SessionState {
     schema: Option<Box<str>>,
     variables: BTreeMap<Box<str>, Box<str>>,
     multi_statements: bool,
+    /// Most sessions have none; a session that has many does not copy them at each change.
+    user_variables: Option<Arc<UserVariables>>,
+    /// As `SET ROLE` takes it; `None` is what the login gave.
+    role: Option<Box<str>>,
+    /// `SET TRANSACTION …` for the next transaction only, as the server's tracker says it.
+    next_transaction: Option<Box<str>>,
     /// Of everything above.
     fingerprint: u64,
     /// Of what decides how a statement's text is read, see [`NOT_READING`].
     reading: u64,
+}
+
+/// By name, in lower case and without the `@`.
+pub type UserVariables = BTreeMap<Box<str>, UserValue>;
+
+/// What a user variable holds, as expressions that give it again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum UserValue {
+    Value(Box<str>),
+    /// NULL, of the type that this expression has.
+    Null(Box<str>),
 }
 
 /// Variables that do not change what a prepared text means or gives. Any other may be taken in
@@ -50,6 +69,9 @@ impl PartialEq for SessionState {
             && self.schema == other.schema
             && self.multi_statements == other.multi_statements
             && self.variables == other.variables
+            && self.user_variables == other.user_variables
+            && self.role == other.role
+            && self.next_transaction == other.next_transaction
     }
 }
 
@@ -63,7 +85,17 @@ impl SessionState {
             .map(|(name, value)| (Box::from(name), Box::from(value)))
             .collect();
         let schema = schema.filter(|name| !name.is_empty()).map(Box::from);
-        Self { schema, variables, multi_statements, fingerprint: 0, reading: 0 }.sealed()
+        Self {
+            schema,
+            variables,
+            multi_statements,
+            user_variables: None,
+            role: None,
+            next_transaction: None,
+            fingerprint: 0,
+            reading: 0,
+        }
+        .sealed()
     }
 
     pub fn schema(&self) -> Option<&str> {
@@ -80,6 +112,23 @@ impl SessionState {
 
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
+    pub fn user_variable(&self, name: &str) -> Option<&UserValue> {
+        self.user_variables.as_ref()?.get(name)
+    }
+
+    pub fn user_variables(&self) -> impl Iterator<Item = (&str, &UserValue)> {
+        let all = self.user_variables.iter().flat_map(|variables| variables.iter());
+        all.map(|(name, value)| (name.as_ref(), value))
+    }
+
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_deref()
+    }
+
+    pub fn next_transaction(&self) -> Option<&str> {
+        self.next_transaction.as_deref()
     }
 
     pub fn fingerprint(&self) -> u64 {
@@ -104,6 +153,9 @@ impl SessionState {
             schema: self.schema.clone().or_else(|| now.schema.clone()),
             variables: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
             multi_statements: now.multi_statements,
+            user_variables: now.user_variables.clone(),
+            role: now.role.clone(),
+            next_transaction: now.next_transaction.clone(),
             fingerprint: 0,
             reading: 0,
         }
@@ -124,6 +176,12 @@ impl SessionState {
         Self { schema, ..self.clone() }.sealed()
     }
 
+    /// The session variables are as there.
+    #[must_use]
+    pub fn with_variables_of(&self, there: &Self) -> Self {
+        Self { variables: there.variables.clone(), ..self.clone() }.sealed()
+    }
+
     #[must_use]
     pub fn with_multi_statements(&self, on: bool) -> Self {
         Self { multi_statements: on, ..self.clone() }.sealed()
@@ -141,6 +199,33 @@ impl SessionState {
         next.sealed()
     }
 
+    /// `None` for a variable that was never set.
+    #[must_use]
+    pub fn with_user_variables(
+        &self,
+        changes: impl IntoIterator<Item = (Box<str>, Option<UserValue>)>,
+    ) -> Self {
+        let mut variables = self.user_variables.as_deref().cloned().unwrap_or_default();
+        for (name, value) in changes {
+            match value {
+                Some(value) => variables.insert(name, value),
+                None => variables.remove(&name),
+            };
+        }
+        let user_variables = (!variables.is_empty()).then(|| Arc::new(variables));
+        Self { user_variables, ..self.clone() }.sealed()
+    }
+
+    #[must_use]
+    pub fn with_role(&self, role: Option<&str>) -> Self {
+        Self { role: role.map(Box::from), ..self.clone() }.sealed()
+    }
+
+    #[must_use]
+    pub fn with_next_transaction(&self, text: Option<&str>) -> Self {
+        Self { next_transaction: text.map(Box::from), ..self.clone() }.sealed()
+    }
+
     fn sealed(mut self) -> Self {
         let mut reading = DefaultHasher::new();
         self.schema.hash(&mut reading);
@@ -152,6 +237,9 @@ impl SessionState {
         self.schema.hash(&mut all);
         self.variables.hash(&mut all);
         self.multi_statements.hash(&mut all);
+        self.user_variables.hash(&mut all);
+        self.role.hash(&mut all);
+        self.next_transaction.hash(&mut all);
         self.fingerprint = all.finish();
         self
     }
@@ -197,6 +285,17 @@ mod tests {
         assert_ne!(one, plain());
         assert_ne!(plain(), plain().with_schema(None));
         assert_ne!(plain(), plain().with_multi_statements(true));
+    }
+
+    #[test]
+    fn user_variables_role_and_next_transaction_are_state() {
+        let value = || Some(UserValue::Value("1".into()));
+        let one = plain().with_user_variables([("a".into(), value())]);
+        assert_ne!(one, plain());
+        assert!(one.reads_like(&plain()));
+        assert_eq!(one.with_user_variables([("a".into(), None)]), plain());
+        assert_ne!(plain().with_role(Some("r")), plain());
+        assert_ne!(plain().with_next_transaction(Some("SET TRANSACTION READ ONLY;")), plain());
     }
 
     #[test]

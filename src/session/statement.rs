@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::SessionState;
-use super::hints::Reading;
+use super::hints::{Deed, Reading};
 
 /// A text and the state it was prepared under, which decides what it means.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct Statement {
     pub text: Bytes,
     pub state: Arc<SessionState>,
     pub reading: Reading,
+    pub deed: Option<Box<Deed>>,
     fingerprint: u64,
 }
 
@@ -26,7 +27,13 @@ impl Statement {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         state.reading_fingerprint().hash(&mut hasher);
-        Self { text, state, reading, fingerprint: hasher.finish() }
+        Self { text, state, reading, deed: None, fingerprint: hasher.finish() }
+    }
+
+    /// What it does by name.
+    #[must_use]
+    pub fn with_deed(self, deed: Option<Box<Deed>>) -> Self {
+        Self { deed, ..self }
     }
 
     pub fn fingerprint(&self) -> u64 {

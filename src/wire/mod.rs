@@ -47,6 +47,6 @@ pub use reply::{
     ClientFormat, Completion, Expect, Outcome, Progress, ReplyScanner, Scan, ServerFormat,
     WHOLE_LIMIT,
 };
-pub use result_set::{Kind, TextResult, column_count, text_row};
+pub use result_set::{Column, Kind, TextResult, TextTable, column_count, text_row};
 pub use session_track::{Change, DEFAULT_TRACKED, TrackFilter, Variables, changes};
 pub use verdict::{Place, Verdict, verdict};

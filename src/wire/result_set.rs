@@ -6,8 +6,8 @@
 use bytes::{BufMut, BytesMut};
 
 use super::{
-    Capabilities, ColumnType, Malformed, Reader, Status, put_eof, put_lenenc_bytes, put_lenenc_int,
-    put_packet,
+    Capabilities, ColumnType, HEADER_LEN, Header, Malformed, Reader, Status, put_eof,
+    put_lenenc_bytes, put_lenenc_int, put_packet,
 };
 
 /// utf8mb4_general_ci, which MySQL and MariaDB share.
@@ -16,13 +16,30 @@ const COLLATION: u16 = 45;
 /// The collation of what is no text.
 const BINARY: u16 = 63;
 
-const NOT_NULL_BINARY: u16 = 0x0081;
+const NOT_NULL: u16 = 0x0001;
+const BINARY_FLAG: u16 = 0x0080;
 
 /// What a client makes of a column's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Text,
     Integer,
+    /// Everything of the definition that differs between one built-in and another.
+    Exact {
+        kind: ColumnType,
+        length: u32,
+        not_null: bool,
+        unsigned: bool,
+        decimals: u8,
+    },
+}
+
+impl Kind {
+    /// A BIGINT, as most of what a session can be asked about itself.
+    pub fn big_int(not_null: bool, unsigned: bool) -> Self {
+        let kind = ColumnType::MYSQL_TYPE_LONGLONG;
+        Self::Exact { kind, length: 21, not_null, unsigned, decimals: 0 }
+    }
 }
 
 /// Writes a result set packet by packet, in the format its receiver negotiated.
@@ -81,13 +98,18 @@ impl<'a> TextResult<'a> {
 
     /// Answers the next sequence id.
     pub fn end(self) -> u8 {
+        self.end_with(0)
+    }
+
+    /// The same, after a statement that left so many warnings.
+    pub fn end_with(self, warnings: u16) -> u8 {
         if !self.caps.contains(Capabilities::CLIENT_DEPRECATE_EOF) {
-            return put_eof(self.out, self.seq, self.status, 0);
+            return put_eof(self.out, self.seq, self.status, warnings);
         }
         let mut payload = BytesMut::with_capacity(7);
         payload.put_slice(&[0xFE, 0, 0]);
         payload.put_u16_le((self.status - Status::SERVER_SESSION_STATE_CHANGED).bits());
-        payload.put_u16_le(0);
+        payload.put_u16_le(warnings);
         put_packet(self.out, self.seq, &payload)
     }
 
@@ -108,6 +130,69 @@ pub fn column_count(payload: &[u8]) -> Result<u64, Malformed> {
     }
 }
 
+/// A small text result set, all in memory: what the proxy itself has asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TextTable {
+    pub columns: Vec<Column>,
+    /// `None` is NULL.
+    pub rows: Vec<Vec<Option<Vec<u8>>>>,
+}
+
+/// Of a column's definition, what tells values of different types apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// <https://dev.mysql.com/doc/dev/mysql-server/latest/field__types_8h.html>
+    pub kind: u8,
+    pub unsigned: bool,
+    /// Its collation's id.
+    pub collation: u16,
+    pub length: u32,
+    pub decimals: u8,
+}
+
+/// UNSIGNED_FLAG of a column's definition.
+const UNSIGNED: u16 = 0x0020;
+
+impl TextTable {
+    /// `reply` is one whole reply that ended well; one without rows is an empty table.
+    pub fn parse(mut reply: &[u8], deprecate_eof: bool) -> Result<Self, Malformed> {
+        let mut packets = Vec::new();
+        while let Some(header) = Header::peek(reply) {
+            let end = HEADER_LEN + header.len;
+            let short = Malformed::Short { packet: "text result set", at: end };
+            packets.push(reply.get(HEADER_LEN..end).ok_or(short)?);
+            reply = reply.get(end..).unwrap_or_default();
+        }
+        let Some(first) = packets.first().filter(|packet| packet.first() != Some(&0)) else {
+            return Ok(Self::default());
+        };
+        let count = column_count(first)? as usize;
+        let rows = 1 + count + usize::from(!deprecate_eof);
+        let definitions = packets.get(1..=count).unwrap_or_default();
+        let rows = packets.get(rows..packets.len().saturating_sub(1)).unwrap_or_default();
+        let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+        let row = |packet: &&[u8]| Ok(text_row(packet)?.into_iter().map(owned).collect());
+        Ok(Self {
+            columns: definitions
+                .iter()
+                .map(|packet| definition(packet))
+                .collect::<Result<_, _>>()?,
+            rows: rows.iter().map(row).collect::<Result<_, Malformed>>()?,
+        })
+    }
+}
+
+fn definition(packet: &[u8]) -> Result<Column, Malformed> {
+    let mut reader = Reader::new("column definition", packet);
+    for _name in 0..6 {
+        reader.lenenc_bytes()?;
+    }
+    let _fixed = reader.u8()?;
+    let (collation, length, kind) = (reader.u16()?, reader.u32()?, reader.u8()?);
+    let unsigned = reader.u16()? & UNSIGNED != 0;
+    Ok(Column { kind, unsigned, collation, length, decimals: reader.u8()? })
+}
+
 /// The values of a text row; `None` is NULL.
 pub fn text_row(payload: &[u8]) -> Result<Vec<Option<&[u8]>>, Malformed> {
     let mut values = Vec::new();
@@ -120,9 +205,16 @@ pub fn text_row(payload: &[u8]) -> Result<Vec<Option<&[u8]>>, Malformed> {
 
 /// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset_column_definition.html
 fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind) {
-    let (collation, length, column, flags) = match kind {
-        Kind::Text => (COLLATION, 1024, ColumnType::MYSQL_TYPE_VAR_STRING, 0),
-        Kind::Integer => (BINARY, 21, ColumnType::MYSQL_TYPE_LONGLONG, NOT_NULL_BINARY),
+    let (collation, length, column, flags, decimals) = match kind {
+        Kind::Text => (COLLATION, 1024, ColumnType::MYSQL_TYPE_VAR_STRING, 0, 0),
+        Kind::Integer => (BINARY, 21, ColumnType::MYSQL_TYPE_LONGLONG, NOT_NULL | BINARY_FLAG, 0),
+        Kind::Exact { kind, length, not_null, unsigned, decimals } => {
+            let text = kind == ColumnType::MYSQL_TYPE_VAR_STRING;
+            let mut flags = if text { 0 } else { BINARY_FLAG };
+            flags |= if not_null { NOT_NULL } else { 0 };
+            flags |= if unsigned { UNSIGNED } else { 0 };
+            (if text { COLLATION } else { BINARY }, length, kind, flags, decimals)
+        }
     };
     for text in ["def", "", "", "", name, ""] {
         put_lenenc_bytes(payload, text.as_bytes());
@@ -132,7 +224,7 @@ fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind) {
     payload.put_u32_le(length);
     payload.put_u8(column as u8);
     payload.put_u16_le(flags);
-    payload.put_u8(0);
+    payload.put_u8(decimals);
     payload.put_u16_le(0);
 }
 
@@ -173,9 +265,25 @@ mod tests {
         assert!(column_count(b"\x01\x01").is_err());
     }
 
+    #[test]
+    fn a_table_with_its_types() {
+        let mut out = BytesMut::new();
+        let (caps, status) = (Capabilities::empty(), Status::empty());
+        let columns = [("a", Kind::Text), ("b", Kind::big_int(true, true))];
+        let mut result = TextResult::begin_as(&mut out, 1, caps, status, &columns);
+        result.row([Some(&b"x"[..]), None]);
+        result.end();
+        let table = TextTable::parse(&out, false).unwrap();
+        assert_eq!(table.rows, [[Some(b"x".to_vec()), None]]);
+        assert_eq!((table.columns[0].kind, table.columns[0].unsigned), (253, false));
+        assert_eq!((table.columns[1].kind, table.columns[1].unsigned), (8, true));
+        assert!(TextTable::parse(b"\x07\0\0\x01\0\0\0\x02\0\0\0", true).unwrap().rows.is_empty());
+    }
+
     proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
+            let _ = TextTable::parse(&bytes, true);
             let _ = text_row(&bytes);
             let _ = column_count(&bytes);
         }

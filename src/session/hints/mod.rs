@@ -12,12 +12,15 @@
 //! - a [`Dialect`] that is not the session's: it must be the one in force when the text is run;
 //! - MariaDB in Oracle mode may call a procedure without `CALL`: the head is [`Head::Other`].
 
+mod asked;
+mod deed;
 mod flags;
 mod harmless;
 mod head;
 mod lexer;
 mod names;
 mod reader;
+mod tokens;
 mod whole;
 mod words;
 
@@ -26,9 +29,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use asked::{About, Asked, asked};
+pub use deed::{Act, Deed, Table, deed};
 pub use flags::Hints;
 pub use head::Head;
-pub use whole::{Exact, Kill};
+pub use whole::Kill;
 
 use lexer::Lexer;
 
@@ -60,10 +65,10 @@ pub struct Reading {
     pub hints: Hints,
     /// How many statements that are not empty; too many where a stored program is created.
     pub statements: u32,
+    /// Every statement is a `SET` or `USE`.
+    pub only_sets: bool,
     /// The whole text is one plain `KILL`.
     pub kill: Option<Kill>,
-    /// The whole text is one question the proxy can answer.
-    pub exact: Option<Exact>,
 }
 
 /// Reads a text in chunks. Its size is fixed.
@@ -104,8 +109,8 @@ impl Scanner {
                 head: if empty { Head::Empty } else { Head::Other },
                 hints: Hints::UNREADABLE,
                 statements: u32::from(!empty),
+                only_sets: false,
                 kill: None,
-                exact: None,
             },
         }
     }

@@ -61,11 +61,14 @@ pub(super) struct Reader {
     hints: Hints,
     head: Head,
     statements: u32,
+    only_sets: bool,
     whole: Whole,
     /// Between `/*!` and `*/`.
     in_executable: bool,
     /// An earlier statement may have changed how the server reads the bytes of the next one.
     reading_changed: bool,
+    /// It has: what is between quotes, or no ASCII, may be something else by now.
+    wary: bool,
     // Of the statement being read:
     begun: bool,
     /// The next word may be the first word for the server.
@@ -86,9 +89,11 @@ impl Reader {
             hints: Hints::empty(),
             head: Head::Empty,
             statements: 0,
+            only_sets: true,
             whole: Whole::Nothing,
             in_executable: false,
             reading_changed: false,
+            wary: false,
             begun: false,
             opening: true,
             inner: false,
@@ -107,13 +112,17 @@ impl Reader {
         if self.statements > 0 && self.head == Head::Empty {
             self.head = Head::Other;
         }
-        let (kill, exact) = match self.whole {
-            _ if self.hints.contains(Hints::UNREADABLE) => (None, None),
-            Whole::Killed(kill) => (Some(kill), None),
-            Whole::Asked(exact) => (None, Some(exact)),
-            _ => (None, None),
+        let kill = match self.whole {
+            Whole::Killed(kill) if !self.hints.contains(Hints::UNREADABLE) => Some(kill),
+            _ => None,
         };
-        Reading { head: self.head, hints: self.hints, statements: self.statements, kill, exact }
+        Reading {
+            head: self.head,
+            hints: self.hints,
+            statements: self.statements,
+            only_sets: self.only_sets && self.statements > 0,
+            kill,
+        }
     }
 
     pub(super) fn unreadable(&mut self) {
@@ -209,6 +218,7 @@ impl Reader {
     /// a space behind a known word, and a name by themselves.
     pub(super) fn foreign(&mut self) {
         self.begin();
+        self.be_wary();
         self.whole = Whole::Another;
         self.doubtful = true;
         if !matches!(self.last, Last::Word(_)) {
@@ -224,6 +234,7 @@ impl Reader {
 
     pub(super) fn literal(&mut self) {
         self.arrive(Step::Literal);
+        self.be_wary();
         self.close_opening();
         self.last = Last::Literal;
     }
@@ -231,6 +242,7 @@ impl Reader {
     /// A quoted identifier: it can name a variable, not a keyword nor a built-in function.
     pub(super) fn name(&mut self, raw: &[u8]) {
         self.arrive(Step::Name);
+        self.be_wary();
         self.close_opening();
         if self.seen.contains(Seen::SET)
             || self.hints.contains(Hints::SYSTEM_VARIABLE)
@@ -270,6 +282,9 @@ impl Reader {
             return self.end_statement();
         }
         self.arrive(Step::Sign(sign));
+        if sign == b'\\' {
+            self.be_wary();
+        }
         if sign == b'(' {
             self.call();
             return;
@@ -348,15 +363,20 @@ impl Reader {
         self.statements = self.statements.saturating_add(1);
         if self.statements > 1 {
             self.hints |= Hints::MULTI;
-            if self.reading_changed {
-                self.unreadable();
-            }
+            self.wary |= self.reading_changed;
+        }
+    }
+
+    fn be_wary(&mut self) {
+        if self.wary {
+            self.unreadable();
         }
     }
 
     fn close_opening(&mut self) {
         if self.opening && !self.in_executable {
             self.opening = false;
+            self.only_sets = false;
             if self.head == Head::Empty {
                 self.head = Head::Other;
             }
@@ -365,6 +385,7 @@ impl Reader {
 
     /// A word that may be the first of a statement.
     fn open(&mut self, word: Word) {
+        self.only_sets &= matches!(word, Word::Set | Word::Use) && !self.in_executable;
         if self.opening && self.head == Head::Empty {
             self.head = Head::of(word);
         }

@@ -2,25 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Disposition, Ledger, Pending};
-use crate::session::Pin;
-use crate::session::hints::{Head, Hints, Reading};
+use super::{Ledger, Open, Pending};
+use crate::session::hints::{Act, Deed, Head, Hints, Reading, deed, read};
 use crate::session::statement::{Prepared, Statement, Statements};
+use crate::session::{Inner, Pin, Ran, Tracking};
 use crate::wire::{Change, Command, Completion, Outcome, Status};
 
-/// A hint, and the pin it is enough for.
-const BY_HINT: [(Hints, Pin); 17] = [
-    (Hints::USER_VARIABLE_SET, Pin::UserVariable),
-    (Hints::GET_LOCK, Pin::UserLock),
-    (Hints::LOCK_INSTANCE, Pin::InstanceLock),
-    (Hints::LOCK_TABLES, Pin::TableLock),
-    (Hints::HANDLER, Pin::Handler),
-    (Hints::ROLE, Pin::Role),
-    (Hints::FOUND_ROWS_CALC, Pin::FoundRows),
-    (Hints::TEXT_PREPARE, Pin::TextPrepare),
-    (Hints::XA, Pin::Xa),
-    (Hints::SET_TRANSACTION_ONCE, Pin::SetTransaction),
-    (Hints::SESSION_TRACK, Pin::SessionTrack),
+/// A hint, and the pin it is enough for. What has a name is the holdings' to pin.
+const BY_HINT: [(Hints, Pin); 6] = [
     (Hints::UNREADABLE, Pin::Unreadable),
     (Hints::CALL, Pin::Routine),
     (Hints::FUNCTION_CALL_IN_SET, Pin::Routine),
@@ -29,14 +18,15 @@ const BY_HINT: [(Hints, Pin); 17] = [
     (Hints::RESOURCE_GROUP.union(Hints::PROFILES), Pin::Unknown),
 ];
 
+/// A `SET TRANSACTION` that the trackers did not report is not known of, and so not restored.
+const ONCE: &str = "SET TRANSACTION";
+
 /// Variables whose value is spent or derived as statements run: telling it to another connection
 /// would freeze it.
-const VOLATILE: [&str; 10] = [
+const VOLATILE: [&str; 8] = [
     "profiling",
     "timestamp",
     "insert_id",
-    "last_insert_id",
-    "identity",
     "rand_seed1",
     "rand_seed2",
     "pseudo_thread_id",
@@ -61,30 +51,72 @@ impl Ledger {
         if !statement {
             return;
         }
-        self.last_error = match &completion.outcome {
-            Outcome::Err(error) => Some(error.clone()),
-            Outcome::Ok => None,
-        };
+        self.open.remove(Open::FOUND_ROWS);
+        self.note_conditions(pending, completion);
         if completion.last_insert_id != 0 {
-            self.last_insert_id = completion.last_insert_id;
-            self.insert_id_told = true;
+            self.note_insert_id(pending, completion.last_insert_id);
         }
         if pending.command == Some(Command::StmtPrepare) {
             return;
         }
+        let reading = pending.reading.unwrap_or_default();
         if completion.result_set {
-            self.found_rows = completion.rows;
-            self.row_count = -1;
+            self.diagnostics.found_rows = completion.rows;
+            self.diagnostics.row_count = -1;
         } else {
-            self.row_count = match completion.outcome {
+            self.diagnostics.row_count = match completion.outcome {
                 Outcome::Ok => completion.affected_rows.cast_signed(),
                 Outcome::Err(_) => -1,
             };
+            // MySQL counts the one row of a DO.
+            if reading.head == Head::Do && !self.is_mariadb() {
+                self.diagnostics.found_rows = 1;
+            }
         }
-        // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
-        if completion.warnings > 0 && pending.command != Some(Command::InitDb) {
-            self.pins.insert(Pin::Warnings);
+        if reading.hints.contains(Hints::FOUND_ROWS_CALC) {
+            self.open.insert(Open::FOUND_ROWS);
         }
+    }
+
+    fn note_conditions(&mut self, pending: &Pending, completion: &Completion) {
+        let reading = pending.reading.unwrap_or_default();
+        if matches!(completion.outcome, Outcome::Ok) && only_looks(pending, reading) {
+            // The list is still there, whoever has it.
+            if !self.diagnostics.is_clean() {
+                self.diagnostics.untold = true;
+            }
+            return;
+        }
+        match &completion.outcome {
+            Outcome::Err(error) => self.diagnostics.note_error(error),
+            // MariaDB's list outlives a statement that uses no table.
+            Outcome::Ok
+                if self.is_mariadb() && uses_no_table(reading) && completion.warnings == 0 => {}
+            // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
+            Outcome::Ok if pending.command == Some(Command::InitDb) => {
+                self.diagnostics.note_warnings(0);
+            }
+            Outcome::Ok => self.diagnostics.note_warnings(completion.warnings),
+        }
+    }
+
+    /// The OK of an insert carries the id of its row, made by the server or given by the client.
+    /// LAST_INSERT_ID() is of the former only; a given one stands in the request.
+    fn note_insert_id(&mut self, pending: &Pending, id: u64) {
+        let reports = pending
+            .reading
+            .is_some_and(|reading| reading.hints.contains(Hints::LAST_INSERT_ID_SET));
+        let binary = pending.command == Some(Command::StmtExecute);
+        let given = pending.kept.as_ref().is_none_or(|given| mentions(given, id, binary));
+        if given && !reports {
+            self.doubtful_id = (!pending.insert_id_told).then_some(id);
+            self.open.insert(Open::INSERT_ID);
+        } else {
+            self.diagnostics.last_insert_id = id;
+            self.doubtful_id = None;
+            self.open.remove(Open::INSERT_ID);
+        }
+        self.insert_id_told = true;
     }
 
     /// What the trackers do not tell. A hint only ever adds a pin; whether the statement failed
@@ -98,17 +130,79 @@ impl Ledger {
                 self.pins.insert(pin);
             }
         }
-        // The tracker's letter is of LOCK TABLES only, and must not end what FLUSH or BACKUP holds.
-        if reading.hints.contains(Hints::LOCK_TABLES) && reading.head != Head::Lock {
-            self.pins.insert(Pin::InstanceLock);
+        if reading.hints.contains(Hints::LOCK_TABLES) && reading.head == Head::Lock {
+            self.pins.insert(Pin::TableLock);
         }
-        if reading.hints.contains(Hints::TEMPORARY) && reading.head != Head::Drop {
-            self.pins.insert(Pin::TemporaryTable);
+        // Read too late to have the client's trackers put in place of the proxy's: what changes from
+        // here on may go unreported.
+        if reading.hints.contains(Hints::SESSION_TRACK) && !self.open.contains(Open::TRACKING) {
+            self.pins.insert(Pin::Unknown);
         }
         let reports = matches!(reading.head, Head::Insert | Head::Update | Head::Replace);
         if reading.hints.contains(Hints::LAST_INSERT_ID_SET) && !reports {
-            self.pins.insert(Pin::LastInsertId);
+            self.doubtful_id = None;
+            self.open.insert(Open::INSERT_ID);
         }
+        if reading.hints.intersects(Hints::GET_LOCK | Hints::RELEASE_LOCK) {
+            self.open.insert(Open::LOCKS);
+        }
+    }
+
+    /// What the statement does by name.
+    pub(super) fn note_deeds(
+        &mut self,
+        pending: &Pending,
+        reading: Reading,
+        completion: &Completion,
+    ) {
+        if !matches!(pending.command, Some(Command::Query | Command::StmtExecute)) {
+            return;
+        }
+        let deed = self.deed_of(pending);
+        let ok = matches!(completion.outcome, Outcome::Ok);
+        let outer = if pending.inner.is_some() { executes(reading) } else { reading };
+        self.note_deed(outer, deed.as_ref(), ok);
+        if let Some(inner) = &pending.inner {
+            self.note_deed(inner.reading, inner.deed.as_deref(), ok);
+        }
+    }
+
+    fn deed_of(&self, pending: &Pending) -> Option<Deed> {
+        let statement = pending.statement.and_then(|id| self.statements.get(id));
+        let of_statement = statement.and_then(|prepared| prepared.statement.deed.as_deref());
+        let mut deed = pending.deed.as_deref().or(of_statement)?.clone();
+        // Behind the definition there may be another statement.
+        if deed.act == Act::Defines && self.state.multi_statements() {
+            deed.act = Act::Other;
+        }
+        Some(deed)
+    }
+
+    fn note_deed(&mut self, reading: Reading, deed: Option<&Deed>, ok: bool) {
+        if reading.hints.contains(Hints::USER_VARIABLE_SET) {
+            match deed.and_then(|deed| deed.variables.as_ref()) {
+                Some(names) => {
+                    let kept =
+                        names.iter().filter(|it| !self.login.defaults.ignores_user_variable(it));
+                    self.dirty.extend(kept.cloned());
+                }
+                None => self.pins.insert(Pin::UserVariable),
+            }
+        }
+        if reading.hints.contains(Hints::ROLE) {
+            if deed.is_some_and(|deed| deed.act == Act::SetRole) {
+                self.open.insert(Open::ROLE);
+            } else {
+                self.pins.insert(Pin::Role);
+            }
+        }
+        let dialect = self.dialect;
+        let state = Arc::clone(&self.state);
+        let ran = Ran { reading, deed, ok, schema: state.schema() };
+        self.holdings.on_statement(ran, |text| {
+            let reading = read(text, dialect);
+            Some(Inner { reading, deed: deed_always(text, reading, dialect) })
+        });
     }
 
     pub(super) fn note_changes(
@@ -134,7 +228,7 @@ impl Ledger {
         let named = !variables.is_empty() || schema.is_some();
         // What a failed statement changed is told with the next OK, whatever that is for.
         let late = std::mem::take(&mut self.error_untold);
-        let explained = named && !late && is_plain_set(pending, reading);
+        let explained = !late && self.explains(pending, reading, named);
         if reported && !self.pins.any_lasting() && !explained {
             self.pins.insert(Pin::Unknown);
         }
@@ -152,21 +246,30 @@ impl Ledger {
             self.pins.insert(Pin::Unknown);
             return;
         }
-        if variables.iter().any(|(name, _)| name.starts_with("session_track")) {
-            self.pins.insert(Pin::SessionTrack);
+        let tracking = variables.iter().any(|(name, _)| Tracking::NAMES.contains(name));
+        if tracking && !self.open.contains(Open::TRACKING) {
+            self.pins.insert(Pin::Unknown);
         }
-        if variables.iter().any(|(name, _)| VOLATILE.contains(name)) {
+        let ignored = |name: &str| self.login.defaults.ignores(name);
+        let volatile = |name: &str| VOLATILE.contains(&name);
+        if variables.iter().any(|(name, _)| volatile(name) && !ignored(name)) {
             self.pins.insert(Pin::VolatileVariable);
+        }
+        for (name, value) in variables {
+            if matches!(*name, "last_insert_id" | "identity") {
+                self.diagnostics.last_insert_id = value.parse().unwrap_or_default();
+            }
         }
         // SET NAMES and its like report the character sets, never the collation they bring.
         let has = |name| variables.iter().any(|(reported, _)| *reported == name);
         if has("character_set_connection") {
-            self.collation_known = has("collation_connection");
+            self.open.set(Open::COLLATION, !has("collation_connection"));
         }
-        let lasting = variables
-            .iter()
-            .copied()
-            .filter(|(name, _)| !VOLATILE.contains(name) && !name.starts_with("session_track"));
+        let lasting = |name: &str| {
+            let asked = matches!(name, "last_insert_id" | "identity");
+            !asked && !volatile(name) && !ignored(name) && !Tracking::NAMES.contains(&name)
+        };
+        let lasting: Vec<_> = variables.iter().copied().filter(|(name, _)| lasting(name)).collect();
         self.set_state(self.state.with_variables(lasting));
     }
 
@@ -182,10 +285,14 @@ impl Ledger {
     }
 
     pub(super) fn note_characteristics(&mut self, text: &str) {
-        if text.is_empty() {
-            self.pins.remove(Pin::SetTransaction);
-        } else if text.starts_with("SET TRANSACTION") {
-            self.pins.insert(Pin::SetTransaction);
+        self.characteristics = (!text.is_empty()).then(|| text.into());
+    }
+
+    /// Outside a transaction they are of the next one.
+    pub(super) fn note_next_transaction(&mut self) {
+        let said = self.characteristics.as_deref().filter(|text| text.starts_with(ONCE));
+        if said != self.state.next_transaction() {
+            self.set_state(self.state.with_next_transaction(said));
         }
     }
 
@@ -209,9 +316,10 @@ impl Ledger {
     }
 
     pub(super) fn note_prepared(&mut self, pending: &Pending, completion: &Completion) {
-        if let (Some(ok), Some(text)) = (&completion.prepared, &pending.text) {
+        if let (Some(ok), Some(text)) = (&completion.prepared, &pending.kept) {
             let reading = pending.reading.unwrap_or_default();
-            let statement = Statement::new(text.clone(), Arc::clone(&self.state), reading);
+            let statement = Statement::new(text.clone(), Arc::clone(&self.state), reading)
+                .with_deed(deed_always(text, reading, self.dialect));
             self.statements.insert(Prepared {
                 statement: Arc::new(statement),
                 params: ok.params,
@@ -246,17 +354,45 @@ impl Ledger {
         }
     }
 
-    pub(super) fn after_error(&mut self, pending: &Pending, reading: Reading) -> Disposition {
+    pub(super) fn after_error(&mut self, pending: &Pending, reading: Reading) {
         self.error_untold = true;
         if !fails_alone(pending, reading) {
             // A procedure or a chain may have changed anything before it failed, and an error
             // packet does not say what.
             self.pins.insert(Pin::Unknown);
         }
-        if self.holds() {
-            return Disposition::Hold;
+        if !self.holds() {
+            self.open.insert(Open::STATUS);
         }
-        Disposition::Ask
+    }
+
+    /// A state change that is known in full: what was reported, and what the statement names.
+    fn explains(&self, pending: &Pending, reading: Reading, named: bool) -> bool {
+        let hidden = Hints::FUNCTION_CALL_IN_SET | Hints::UNREADABLE | Hints::CALL;
+        if pending.command == Some(Command::InitDb) {
+            return true;
+        }
+        let runs = matches!(pending.command, Some(Command::Query | Command::StmtExecute));
+        if !runs || reading.hints.intersects(hidden) {
+            return false;
+        }
+        if reading.only_sets {
+            let by_name = Hints::USER_VARIABLE_SET | Hints::ROLE | Hints::SESSION_TRACK;
+            return named || reading.hints.intersects(by_name);
+        }
+        let deed = self.deed_of(pending);
+        let by_name = |act: &Act| {
+            matches!(
+                act,
+                Act::CreateTemporary(_)
+                    | Act::DropTables(_)
+                    | Act::Prepare { .. }
+                    | Act::Deallocate(_)
+                    | Act::SetRole
+            )
+        };
+        let inner = pending.inner.as_ref().and_then(|inner| inner.deed.as_deref());
+        deed.iter().chain(inner).any(|deed| by_name(&deed.act))
     }
 }
 
@@ -270,33 +406,36 @@ impl Statements {
     }
 }
 
-/// Preparing is no statement to FOUND_ROWS(), and whoever only looks at the warnings leaves them.
+/// Preparing is no statement to what waits for one, and whoever only looks at the warnings leaves
+/// them.
 pub(super) fn ends_passing_pins(pending: &Pending, reading: Reading) -> bool {
     let statement =
         matches!(pending.command, Some(Command::Query | Command::StmtExecute | Command::InitDb));
-    let looks = reading.hints.contains(Hints::DIAGNOSTICS)
-        && !reading.hints.contains(Hints::MULTI)
-        && matches!(reading.head, Head::Show | Head::Select | Head::Get);
-    statement && !looks
+    statement && !only_looks(pending, reading)
 }
 
-/// A state change that the reported variables and schema explain in full.
-fn is_plain_set(pending: &Pending, reading: Reading) -> bool {
-    match pending.command {
-        Some(Command::InitDb) => true,
-        Some(Command::Query | Command::StmtExecute) => {
-            let hidden = Hints::MULTI | Hints::FUNCTION_CALL_IN_SET | Hints::UNREADABLE;
-            matches!(reading.head, Head::Set | Head::Use) && !reading.hints.intersects(hidden)
-        }
-        _ => false,
-    }
+/// SHOW WARNINGS and its like, which leave the list as it is.
+fn only_looks(pending: &Pending, reading: Reading) -> bool {
+    matches!(pending.command, Some(Command::Query | Command::StmtExecute))
+        && reading.hints.contains(Hints::DIAGNOSTICS)
+        && !reading.hints.contains(Hints::MULTI)
+        && matches!(reading.head, Head::Show | Head::Get)
+}
+
+fn uses_no_table(reading: Reading) -> bool {
+    matches!(
+        reading.head,
+        Head::Set | Head::Do | Head::Begin | Head::Commit | Head::Rollback | Head::Savepoint
+    ) && !reading.hints.contains(Hints::MULTI)
 }
 
 /// A text that the server could not parse did nothing, whatever it mentions. A procedure may fail
-/// so in its middle, and so may a later part of a chain.
-pub(super) fn never_ran(reading: Reading, completion: &Completion) -> bool {
+/// so in its middle, and so may a later part of a chain, or what a text-prepared statement runs.
+pub(super) fn never_ran(pending: &Pending, reading: Reading, completion: &Completion) -> bool {
     let parse_error = matches!(&completion.outcome, Outcome::Err(error) if error.code == 1064);
-    parse_error && completion.results <= 1 && !matches!(reading.head, Head::Call | Head::Execute)
+    let runs_another =
+        matches!(reading.head, Head::Call | Head::Execute) || pending.inner.is_some();
+    parse_error && completion.results <= 1 && !runs_another
 }
 
 /// Statements that leave nothing of themselves behind when they fail outside a transaction.
@@ -309,4 +448,25 @@ fn fails_alone(pending: &Pending, reading: Reading) -> bool {
         }
         _ => true,
     }
+}
+
+/// What is known of an `EXECUTE` beside what it runs.
+fn executes(reading: Reading) -> Reading {
+    Reading { head: Head::Execute, hints: Hints::TEXT_PREPARE, ..reading }
+}
+
+fn deed_always(
+    text: &[u8],
+    reading: Reading,
+    dialect: crate::session::hints::Dialect,
+) -> Option<Box<Deed>> {
+    deed(text, reading, dialect, true).filter(|deed| !deed.is_nothing())
+}
+
+/// Does the id stand in an insert, as text, or as a number of the binary protocol of any width?
+fn mentions(given: &[u8], id: u64, binary: bool) -> bool {
+    let has = |needle: &[u8]| memchr::memmem::find(given, needle).is_some();
+    let width = (1..8).find(|width| id >> (8 * width) == 0).unwrap_or(8);
+    let bytes = id.to_le_bytes();
+    has(id.to_string().as_bytes()) || (binary && has(bytes.get(..width).unwrap_or_default()))
 }

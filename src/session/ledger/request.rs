@@ -1,91 +1,170 @@
 //! What a request asks for: forward it, answer it, or something else.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::{Answer, Forward, Ledger, Plan, Refusal, Request};
+use super::{Answer, Cell, Forward, Ledger, Open, Plan, Refusal, Request};
 use crate::session::Pin;
-use crate::session::hints::{self, Exact, Head, Hints, Reading};
+use crate::session::hints::{self, About, Asked, Head, Hints, Reading};
 use crate::wire::Expect;
 
 /// Hints that a statement looks at what the one before it left.
 const ABOUT_THE_LAST: Hints = Hints::FOUND_ROWS.union(Hints::ROW_COUNT).union(Hints::DIAGNOSTICS);
+
+/// A longer insert is not looked through for the id it may give: the server is asked.
+const LONGEST_GIVEN: usize = 4096;
 
 impl Ledger {
     pub(super) fn on_query(&mut self, request: &Request<'_>, held: bool) -> Plan {
         if !request.whole {
             let mut scanner = hints::Scanner::new(self.dialect);
             scanner.feed(request.body);
-            self.pending.scanner = Some(scanner);
+            self.pending.scanner = Some(Box::new(scanner));
+            self.pending.insert_id_told = true;
             // What it will ask is not known yet.
             let (insert_id, neutral) = (self.tell_insert_id(), !held);
             return Plan::Forward(Forward { insert_id, neutral, ..Forward::plain(Expect::Query) });
         }
-        let reading = hints::read(request.body, self.dialect);
+        let dialect = self.dialect_of(request.body);
+        let reading = hints::read(request.body, dialect);
         self.pending.reading = Some(reading);
-        if reading.exact == Some(Exact::ConnectionId) {
-            return Plan::Answer(Answer::ConnectionId);
-        }
         if let Some(kill) = reading.kill {
             return Plan::Kill { id: kill.id, query_only: kill.query_only };
         }
-        if !held && let Some(answer) = self.known_answer(reading) {
-            self.note_own_answer(reading);
-            return answer;
+        if let Some(answer) = self.own_answer(request.body, reading, dialect, held) {
+            return Plan::Answer(answer);
         }
-        Plan::Forward(Forward {
-            insert_id: self.insert_id_for(reading),
+        self.pending.deed = hints::deed(request.body, reading, dialect, !self.holdings.is_empty());
+        let reading = self.look_into_execute(reading);
+        if asks_what_is_gone(reading) && self.is_gone(reading, held) {
+            return refuse(Refusal::DiagnosticsGone);
+        }
+        if inserts(reading) && request.body.len() <= LONGEST_GIVEN {
+            self.pending.kept = Some(Bytes::copy_from_slice(request.body));
+        }
+        let tracking = reading.hints.contains(Hints::SESSION_TRACK) && self.pending.inner.is_none();
+        if tracking {
+            self.note_unreported(request.body);
+        }
+        Plan::Forward(Forward { tracking, ..self.forward_text(Expect::Query, reading, held) })
+    }
+
+    /// In most character sets that hide quotes inside characters, none hides in ASCII.
+    fn dialect_of(&self, text: &[u8]) -> hints::Dialect {
+        let swe7 = self.state.variable("character_set_client") == Some("swe7");
+        let ascii_safe = self.dialect.ascii_safe || (!swe7 && text.is_ascii());
+        hints::Dialect { ascii_safe, ..self.dialect }
+    }
+
+    fn forward_text(&mut self, expect: Expect, reading: Reading, held: bool) -> Forward {
+        let insert_id = self.insert_id_for(reading);
+        self.pending.insert_id_told = self.insert_id_told;
+        Forward {
+            insert_id,
             neutral: !held && reading.hints.intersects(ABOUT_THE_LAST),
-            ..Forward::plain(Expect::Query)
-        })
-    }
-
-    /// Answers that live in the session because the connection that had them went back.
-    pub(super) fn known_answer(&self, reading: Reading) -> Option<Plan> {
-        let diagnostics = |count_only, errors_only| Answer::Diagnostics { count_only, errors_only };
-        let failed = i64::from(self.last_error.is_some());
-        let answer = match reading.exact {
-            Some(Exact::RowCount) => Answer::Number(self.row_count),
-            Some(Exact::FoundRows) => Answer::Number(self.found_rows.cast_signed()),
-            Some(Exact::WarningCount | Exact::ErrorCount) => Answer::Number(failed),
-            Some(Exact::ShowWarnings) => diagnostics(false, false),
-            Some(Exact::ShowErrors) => diagnostics(false, true),
-            Some(Exact::ShowCountWarnings) => diagnostics(true, false),
-            Some(Exact::ShowCountErrors) => diagnostics(true, true),
-            _ if asks_what_is_gone(reading) && !self.left_no_diagnostics(reading) => {
-                Answer::Refuse(Refusal::DiagnosticsGone)
-            }
-            _ => return None,
-        };
-        Some(Plan::Answer(answer))
-    }
-
-    /// What the server's diagnostics would be after its own answer.
-    pub(super) fn note_own_answer(&mut self, reading: Reading) {
-        let shows = matches!(reading.exact, Some(Exact::ShowWarnings | Exact::ShowErrors));
-        self.found_rows = u64::from(!shows || self.last_error.is_some());
-        self.row_count = -1;
-        // MariaDB's list outlives a statement that uses no table.
-        let asks = matches!(reading.exact, Some(Exact::RowCount | Exact::FoundRows));
-        if asks && !self.login.mariadb {
-            self.last_error = None;
+            reads_unset: !held && self.reads_unset(reading),
+            ..Forward::plain(expect)
         }
     }
 
-    /// Nothing is known of the last statement that wiped diagnostics would not say too. (Had it
-    /// left warnings, its connection would still be held.)
-    pub(super) fn left_no_diagnostics(&self, reading: Reading) -> bool {
+    fn reads_unset(&self, reading: Reading) -> bool {
+        if !reading.hints.contains(Hints::USER_VARIABLE) {
+            return false;
+        }
+        let statement = self.pending.statement.and_then(|id| self.statements.get(id));
+        let of_statement = statement.and_then(|prepared| prepared.statement.deed.as_deref());
+        let deed = self.pending.deed.as_deref().or(of_statement);
+        let names = deed.and_then(|deed| deed.variables.as_ref());
+        names.is_none_or(|names| names.iter().any(|it| self.state.user_variable(it).is_none()))
+    }
+
+    /// `EXECUTE name` does what the text does that was prepared under the name, if it is known.
+    fn look_into_execute(&mut self, reading: Reading) -> Reading {
+        let deed = self.pending.deed.as_deref();
+        let Some(hints::Act::Execute(name)) = deed.map(|deed| &deed.act) else { return reading };
+        let Some(inner) = self.holdings.inner(name).cloned() else { return reading };
+        let passed = reading.hints - Hints::TEXT_PREPARE;
+        let reading = Reading { hints: inner.reading.hints | passed, ..inner.reading };
+        self.pending.inner = Some(Box::new(inner));
+        self.pending.reading = Some(reading);
+        reading
+    }
+
+    /// Answers that live in the session because the connection that had them went back, or was
+    /// asked something in between.
+    fn own_answer(
+        &mut self,
+        text: &[u8],
+        reading: Reading,
+        dialect: hints::Dialect,
+        held: bool,
+    ) -> Option<Answer> {
+        let about = ABOUT_THE_LAST | Hints::LAST_INSERT_ID | Hints::CONNECTION_ID;
+        let hidden = Hints::EXECUTABLE_COMMENT | Hints::UNREADABLE | Hints::MULTI;
+        if !reading.hints.intersects(about) || reading.hints.intersects(hidden) {
+            return None;
+        }
+        let asked = hints::asked(text, dialect)?;
+        let own = !held || self.asked;
+        // The greeting's id is the client's whatever it holds.
+        if !own && !asked.is_about(About::ConnectionId) {
+            return None;
+        }
+        let id_in_doubt = self.open.contains(Open::INSERT_ID)
+            && (asked.is_about(About::LastInsertId) || asked.is_about(About::Identity));
+        if id_in_doubt {
+            return None;
+        }
+        let answer = self.answer(&asked);
+        let defaults = Arc::clone(&self.login.defaults);
+        let warning = defaults.found_rows_warning.as_ref();
+        self.diagnostics.note_answered(&asked, defaults.mariadb, warning);
+        Some(answer)
+    }
+
+    fn answer(&self, asked: &Asked) -> Answer {
+        let cell = |about, heading: &str, value| Cell { about, heading: heading.into(), value };
+        match asked {
+            Asked::Values(values) => {
+                let warns = asked.is_about(About::FoundRows)
+                    && self.login.defaults.found_rows_warning.is_some();
+                let cells = values
+                    .iter()
+                    .map(|(about, heading)| cell(*about, heading, self.diagnostics.value(*about)));
+                Answer::Row { cells: cells.collect(), warnings: u16::from(warns) }
+            }
+            Asked::Count { errors_only } => {
+                let (about, heading) = if *errors_only {
+                    (About::ErrorCount, "@@session.error_count")
+                } else {
+                    (About::WarningCount, "@@session.warning_count")
+                };
+                let count = self.diagnostics.count(*errors_only);
+                Answer::Row { cells: vec![cell(about, heading, Some(count))], warnings: 0 }
+            }
+            &Asked::Conditions { errors_only, offset, limit } => {
+                Answer::Conditions { errors_only, offset, limit }
+            }
+        }
+    }
+
+    /// What the statement asks about is not on the connection it will get.
+    fn is_gone(&self, reading: Reading, held: bool) -> bool {
         let counts = Hints::FOUND_ROWS | Hints::ROW_COUNT;
-        self.last_error.is_none() && !reading.hints.intersects(counts)
+        let nothing_left = self.diagnostics.is_clean() && !reading.hints.intersects(counts);
+        (!held || self.asked) && !nothing_left
     }
 
     pub(super) fn insert_id_for(&mut self, reading: Reading) -> Option<u64> {
-        let asks = reading.hints.contains(Hints::LAST_INSERT_ID) || reading.head == Head::Call;
+        let asks = reading.hints.intersects(Hints::LAST_INSERT_ID | Hints::LAST_INSERT_ID_SET)
+            || reading.head == Head::Call;
         if asks { self.tell_insert_id() } else { None }
     }
 
     pub(super) fn tell_insert_id(&mut self) -> Option<u64> {
         let told = std::mem::replace(&mut self.insert_id_told, true);
-        (!told).then_some(self.last_insert_id)
+        (!told).then_some(self.diagnostics.last_insert_id)
     }
 
     pub(super) fn on_prepare(&mut self, request: &Request<'_>) -> Plan {
@@ -96,8 +175,8 @@ impl Ledger {
             return refuse(Refusal::StatementTooLarge);
         }
         let text = Bytes::copy_from_slice(request.body);
-        self.pending.reading = Some(hints::read(&text, self.dialect));
-        self.pending.text = Some(text);
+        self.pending.reading = Some(hints::read(&text, self.dialect_of(&text)));
+        self.pending.kept = Some(text);
         Plan::Forward(Forward {
             new_statement: Some(self.statements.next_id()),
             ..Forward::plain(Expect::Prepare)
@@ -112,15 +191,19 @@ impl Ledger {
         let reading = prepared.statement.reading;
         self.pending.statement = Some(id);
         self.pending.reading = Some(reading);
-        if !held && asks_what_is_gone(reading) && !self.left_no_diagnostics(reading) {
+        if asks_what_is_gone(reading) && self.is_gone(reading, held) {
             return refuse(Refusal::DiagnosticsGone);
         }
-        Plan::Forward(Forward {
-            statement: Some(id),
-            insert_id: self.insert_id_for(reading),
-            neutral: !held && reading.hints.intersects(ABOUT_THE_LAST),
-            ..Forward::plain(Expect::Execute)
-        })
+        if inserts(reading) && request.whole && request.body.len() <= LONGEST_GIVEN {
+            self.pending.kept = Some(Bytes::copy_from_slice(request.body));
+        }
+        let tracking = reading.hints.contains(Hints::SESSION_TRACK);
+        if tracking {
+            let text = self.statements.get(id).map(|it| it.statement.text.clone());
+            self.note_unreported(&text.unwrap_or_default());
+        }
+        let forward = self.forward_text(Expect::Execute, reading, held);
+        Plan::Forward(Forward { statement: Some(id), tracking, ..forward })
     }
 
     pub(super) fn on_close(&mut self, request: &Request<'_>) -> Plan {
@@ -180,6 +263,11 @@ pub(super) fn refuse(refusal: Refusal) -> Plan {
 
 pub(super) fn statement_id(body: &[u8]) -> Option<u32> {
     body.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Statements whose OK carries an id.
+fn inserts(reading: Reading) -> bool {
+    matches!(reading.head, Head::Insert | Head::Replace)
 }
 
 /// Another client's answer must not be given for this one's.

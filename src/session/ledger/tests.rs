@@ -1,8 +1,9 @@
 //! Transcripts: what a client says, what the server answered, and what becomes of the connection.
 
 use super::*;
-use crate::session::Pin;
-use crate::wire::{ErrPacket, PrepareOk};
+use crate::session::hints::Asked;
+use crate::session::{Pin, Question, UserValue};
+use crate::wire::{Change, Column, ErrPacket, PrepareOk, TextTable};
 
 const AUTOCOMMIT: Status = Status::SERVER_STATUS_AUTOCOMMIT;
 
@@ -16,9 +17,12 @@ fn ledger() -> Ledger {
         charset: Charset::canonical(),
         capabilities: Capabilities::empty(),
         status: AUTOCOMMIT,
-        mariadb: false,
-        sql_mode: String::new(),
-        variables: Vec::new(),
+        defaults: Arc::new(Defaults {
+            tracked: ["sql_mode", "time_zone"].map(str::to_owned).into(),
+            setup: "SET SESSION session_track_schema=ON".into(),
+            ignored: ["group_concat_max_len".to_owned(), "@rank".to_owned()].into(),
+            ..Defaults::default()
+        }),
     })
 }
 
@@ -33,6 +37,11 @@ fn rows(rows: u64) -> Completion {
 fn failed(code: u16) -> Completion {
     let error = ErrPacket { code, state: *b"HY000", message: "no".into() };
     Completion { outcome: Outcome::Err(error), results: 1, ..Completion::default() }
+}
+
+fn table(row: &[&str]) -> TextTable {
+    let row = row.iter().map(|value| Some(value.as_bytes().to_vec())).collect();
+    TextTable { columns: Vec::new(), rows: vec![row] }
 }
 
 fn variable(name: &str, value: &str) -> Change {
@@ -66,6 +75,25 @@ impl Talk {
         self.hear(completion)
     }
 
+    /// The server answers what is asked, as far as `answer` does; the rest is answered with nothing.
+    fn told(&mut self, answer: impl Fn(&Question) -> (Completion, TextTable)) -> Disposition {
+        let answers = self.ledger.questions().into_iter().map(|question| {
+            let (completion, table) = answer(&question);
+            (question, completion, table)
+        });
+        let disposition = self.ledger.on_answers(answers.collect(), false);
+        self.held = disposition != Disposition::GiveBack;
+        disposition
+    }
+
+    /// The answer to COM_PING; no warnings but the error itself.
+    fn pong(&mut self, pong: &Completion) -> Disposition {
+        self.told(|question| match question {
+            Question::Status => (pong.clone(), TextTable::default()),
+            _ => (rows(0), TextTable::default()),
+        })
+    }
+
     fn pins(&self) -> Vec<&'static str> {
         self.ledger.pins().iter().map(Pin::name).collect()
     }
@@ -92,14 +120,14 @@ fn a_transaction_holds_until_the_server_says_it_is_over() {
 fn an_error_outside_a_transaction_leaves_nothing() {
     let mut talk = Talk::new();
     assert_eq!(talk.query("INSERT INTO t VALUES (1)", &failed(1062)), Disposition::Ask);
-    assert_eq!(talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![]), false), Disposition::GiveBack);
+    assert_eq!(talk.pong(&ok(AUTOCOMMIT, vec![])), Disposition::GiveBack);
 }
 
 #[test]
 fn what_a_trigger_did_before_it_failed_is_told_by_the_pong() {
     let mut talk = Talk::new();
     assert_eq!(talk.query("INSERT INTO t VALUES (1)", &failed(1644)), Disposition::Ask);
-    assert_eq!(talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![Change::State]), false), Disposition::Hold);
+    assert_eq!(talk.pong(&ok(AUTOCOMMIT, vec![Change::State])), Disposition::Hold);
     assert_eq!(talk.pins(), ["unknown"]);
 }
 
@@ -123,8 +151,9 @@ fn a_collation_that_is_not_reported_is_asked_for() {
         Change::State,
     ];
     let named = ok(AUTOCOMMIT, named);
-    assert_eq!(talk.query("SET NAMES latin1", &named), Disposition::AskCollation);
-    assert_eq!(talk.ledger.on_collation("latin1_bin"), Disposition::GiveBack);
+    assert_eq!(talk.query("SET NAMES latin1", &named), Disposition::Ask);
+    assert_eq!(talk.ledger.questions(), [Question::Collation]);
+    assert_eq!(talk.told(|_| (rows(1), table(&["latin1_bin"]))), Disposition::GiveBack);
     assert_eq!(talk.ledger.state().variable("collation_connection"), Some("latin1_bin"));
 }
 
@@ -134,10 +163,7 @@ fn an_error_without_autocommit_is_asked_about() {
     let off = ok(Status::empty(), vec![variable("autocommit", "OFF"), Change::State]);
     assert_eq!(talk.query("SET autocommit = 0", &off), Disposition::GiveBack);
     assert_eq!(talk.query("SELECT nothing", &failed(1054)), Disposition::Ask);
-    assert_eq!(
-        talk.ledger.on_pong(&ok(Status::SERVER_STATUS_IN_TRANS, vec![]), false),
-        Disposition::Hold
-    );
+    assert_eq!(talk.pong(&ok(Status::SERVER_STATUS_IN_TRANS, vec![])), Disposition::Hold);
 }
 
 #[test]
@@ -154,8 +180,11 @@ fn a_failed_call_or_chain_may_have_left_anything() {
 #[test]
 fn what_could_not_be_parsed_did_nothing() {
     let mut talk = Talk::new();
-    assert_eq!(talk.query("select $$", &failed(1064)), Disposition::GiveBack);
-    assert_eq!(talk.query("SELECT GET_LOCK('a'", &failed(1064)), Disposition::GiveBack);
+    assert_eq!(talk.query("select $$", &failed(1064)), Disposition::Ask);
+    assert_eq!(talk.ledger.questions(), [Question::Warnings]);
+    assert_eq!(talk.pong(&ok(AUTOCOMMIT, vec![])), Disposition::GiveBack);
+    talk.query("SELECT GET_LOCK('a'", &failed(1064));
+    assert_eq!(talk.pong(&ok(AUTOCOMMIT, vec![])), Disposition::GiveBack);
     assert_eq!(talk.query("CALL p()", &failed(1064)), Disposition::Hold);
 }
 
@@ -177,26 +206,18 @@ fn what_the_trackers_do_not_name_holds() {
     let named = ok(AUTOCOMMIT, vec![variable("sql_mode", "ANSI"), Change::State]);
     let silent = rows(1);
     for (sql, completion, pin) in [
-        ("SET @a = 1", &reported, "user_variable"),
-        ("SELECT 1 INTO @a", &silent, "user_variable"),
-        ("SELECT @a := 1", &silent, "user_variable"),
+        ("SET @`\u{e9}` = 1", &reported, "user_variable"),
         ("CREATE TEMPORARY TABLE t (a INT)", &reported, "temporary_table"),
         ("PREPARE s FROM 'SELECT 1'", &reported, "text_prepare"),
-        ("SELECT GET_LOCK('a', 1)", &silent, "user_lock"),
+        ("SELECT GET_LOCK(?, 1)", &silent, "user_lock"),
         ("LOCK TABLES t WRITE", &silent, "table_lock"),
         ("LOCK INSTANCE FOR BACKUP", &silent, "instance_lock"),
         ("HANDLER t OPEN", &silent, "handler"),
-        ("SET ROLE r", &silent, "role"),
-        ("SELECT SQL_CALC_FOUND_ROWS 1", &silent, "found_rows"),
-        ("SET TRANSACTION READ ONLY", &silent, "set_transaction"),
-        ("SET session_track_gtids = OWN_GTID", &silent, "session_track"),
-        ("XA START 'x'", &silent, "xa"),
-        ("SELECT LAST_INSERT_ID(7)", &silent, "last_insert_id"),
+        ("SET SESSION AUTHORIZATION a", &silent, "role"),
         ("SELECT f()", &reported, "unknown"),
         ("CALL p()", &silent, "routine"),
         ("CALL p()", &named, "routine"),
         ("SET sql_mode = f()", &named, "routine"),
-        ("DO LAST_INSERT_ID(7)", &silent, "last_insert_id"),
         ("SHOW PROFILES", &silent, "unknown"),
     ] {
         let mut talk = Talk::new();
@@ -225,15 +246,130 @@ fn table_locks_end_with_the_tracker_letter() {
 }
 
 #[test]
-fn warnings_hold_for_one_statement() {
+fn what_has_a_name_is_let_go_by_its_name() {
+    let reported = ok(AUTOCOMMIT, vec![Change::State]);
+    for (begin, end) in [
+        ("CREATE TEMPORARY TABLE t (a INT)", "DROP TABLE t"),
+        ("PREPARE s FROM 'SELECT 1'", "DEALLOCATE PREPARE s"),
+        ("HANDLER t OPEN", "HANDLER t CLOSE"),
+        ("LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE"),
+        ("SELECT GET_LOCK(?, 1)", "SELECT RELEASE_ALL_LOCKS()"),
+    ] {
+        let mut talk = Talk::new();
+        let says = if begin.contains(' ') && !begin.starts_with('C') && !begin.starts_with('P') {
+            &rows(1)
+        } else {
+            &reported
+        };
+        assert_eq!(talk.query(begin, says), Disposition::Hold, "{begin}");
+        assert_eq!(talk.query("SELECT 1", &rows(1)), Disposition::Hold, "{begin}");
+        assert_eq!(talk.query(end, &ok(AUTOCOMMIT, vec![])), Disposition::GiveBack, "{end}");
+    }
+}
+
+#[test]
+fn the_server_says_whether_a_lock_is_held() {
+    let mut talk = Talk::new();
+    let answer = |held: &'static str| move |_: &Question| (rows(1), table(&[held]));
+    assert_eq!(talk.query("SELECT GET_LOCK('a', 1)", &rows(1)), Disposition::Ask);
+    assert_eq!(talk.told(answer("1")), Disposition::Hold);
+    assert_eq!(talk.pins(), ["user_lock"]);
+    assert_eq!(talk.query("SELECT 1", &rows(1)), Disposition::Hold);
+    assert_eq!(talk.query("SELECT RELEASE_LOCK('a')", &rows(1)), Disposition::Ask);
+    assert_eq!(talk.told(answer("0")), Disposition::GiveBack);
+}
+
+fn value(question: &Question) -> (Completion, TextTable) {
+    let column = Column { kind: 8, unsigned: false, collation: 63, length: 21, decimals: 0 };
+    let answer = match question {
+        Question::UserTypes(names) => {
+            TextTable { columns: vec![column; names.len()], rows: vec![] }
+        }
+        _ => table(&["1", "binary", "37"]),
+    };
+    (rows(1), answer)
+}
+
+#[test]
+fn user_variables_are_read_before_the_connection_goes() {
+    for sql in ["SET @a = 7", "SELECT @a := 7", "SELECT 7 INTO @A"] {
+        let mut talk = Talk::new();
+        let reported = vec![Change::State; usize::from(sql.starts_with("SET"))];
+        assert_eq!(talk.query(sql, &ok(AUTOCOMMIT, reported)), Disposition::Ask, "{sql}");
+        assert_eq!(talk.told(value), Disposition::GiveBack, "{sql}");
+        let kept = talk.ledger.state().user_variable("a");
+        assert_eq!(kept, Some(&UserValue::Value("7".into())), "{sql}");
+    }
+}
+
+#[test]
+fn in_a_transaction_they_are_not_read_until_it_ends() {
+    let mut talk = Talk::new();
+    talk.query("BEGIN", &ok(in_transaction(), vec![]));
+    let set = ok(in_transaction(), vec![Change::State]);
+    assert_eq!(talk.query("SET @a = 7", &set), Disposition::Hold);
+    assert!(talk.ledger.would_lose());
+    assert_eq!(talk.query("COMMIT", &ok(AUTOCOMMIT, vec![])), Disposition::Ask);
+    assert_eq!(talk.told(value), Disposition::GiveBack);
+}
+
+#[test]
+fn a_value_that_cannot_be_told_stays() {
+    let mut talk = Talk::new();
+    talk.query("SET @a = REPEAT('x', 9999)", &ok(AUTOCOMMIT, vec![Change::State]));
+    let long = |question: &Question| match question {
+        Question::UserTypes(_) => value(question),
+        _ => (rows(1), table(&["9999", "binary", "37"])),
+    };
+    assert_eq!(talk.told(long), Disposition::Hold);
+    assert_eq!(talk.pins(), ["user_variable"]);
+}
+
+#[test]
+fn what_the_user_chose_to_ignore_is_ignored() {
+    let mut talk = Talk::new();
+    let set = vec![variable("group_concat_max_len", "9"), Change::State];
+    assert_eq!(
+        talk.query("SET group_concat_max_len = 9", &ok(AUTOCOMMIT, set)),
+        Disposition::GiveBack
+    );
+    assert_eq!(talk.ledger.state().variable("group_concat_max_len"), None);
+    assert_eq!(talk.query("SELECT @rank := 1", &rows(1)), Disposition::GiveBack);
+}
+
+#[test]
+fn warnings_are_read_before_the_connection_goes() {
     let mut talk = Talk::new();
     let warned = Completion { warnings: 1, ..ok(AUTOCOMMIT, vec![]) };
-    assert_eq!(talk.query("INSERT INTO t VALUES ('long')", &warned), Disposition::Hold);
-    // SHOW WARNINGS says how many it lists in the same field that announces new ones.
-    let listed = Completion { warnings: 1, ..rows(1) };
-    assert_eq!(talk.query("SHOW COUNT(*) WARNINGS", &rows(1)), Disposition::Hold);
-    assert_eq!(talk.query("SHOW WARNINGS", &listed), Disposition::Hold);
+    assert_eq!(talk.query("INSERT INTO t VALUES ('long')", &warned), Disposition::Ask);
+    assert_eq!(talk.ledger.questions(), [Question::Warnings]);
+    let listed = |_: &Question| (rows(1), table(&["Warning", "1265", "Data truncated"]));
+    assert_eq!(talk.told(listed), Disposition::GiveBack);
+    let answer = talk.ask(Command::Query, b"SHOW WARNINGS LIMIT 3");
+    let all = Answer::Conditions { errors_only: false, offset: 0, limit: 3 };
+    assert_eq!(answer, Plan::Answer(all));
+    let codes: Vec<_> = talk.ledger.diagnostics.list(false, 0, 3).map(|it| it.code).collect();
+    assert_eq!(codes, [1265]);
     assert_eq!(talk.query("SELECT 1", &rows(1)), Disposition::GiveBack);
+    assert!(talk.ledger.diagnostics.is_clean());
+}
+
+#[test]
+fn more_warnings_than_are_kept_hold_for_one_statement() {
+    let mut talk = Talk::new();
+    let warned = Completion { warnings: 9, ..ok(AUTOCOMMIT, vec![]) };
+    talk.query("INSERT INTO t VALUES ('long')", &warned);
+    let long = "x".repeat(20_000);
+    assert_eq!(talk.told(|_| (rows(1), table(&["Note", "1", &long]))), Disposition::Hold);
+    assert_eq!(talk.pins(), ["warnings"]);
+    assert_eq!(talk.query("SELECT 1", &rows(1)), Disposition::GiveBack);
+}
+
+fn row(plan: Plan) -> Vec<Option<i64>> {
+    match plan {
+        Plan::Answer(Answer::Row { cells, .. }) => cells.iter().map(|cell| cell.value).collect(),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -241,19 +377,84 @@ fn diagnostics_of_a_statement_long_gone() {
     let mut talk = Talk::new();
     let three = Completion { affected_rows: 3, ..ok(AUTOCOMMIT, vec![]) };
     talk.query("UPDATE t SET a = 1", &three);
-    let answer = talk.ask(Command::Query, b"SELECT ROW_COUNT()");
-    assert_eq!(answer, Plan::Answer(Answer::Number(3)));
+    let plan = talk.ask(Command::Query, b"SELECT ROW_COUNT() AS n, LAST_INSERT_ID(), @@identity");
+    assert_eq!(row(plan), [Some(3), Some(0), Some(0)]);
     talk.query("SELECT * FROM t", &rows(12));
-    let answer = talk.ask(Command::Query, b"select found_rows()");
-    assert_eq!(answer, Plan::Answer(Answer::Number(12)));
+    assert_eq!(row(talk.ask(Command::Query, b"select found_rows()")), [Some(12)]);
+    talk.query("SELECT * FROM t", &rows(12));
     let answer = talk.ask(Command::Query, b"SELECT FOUND_ROWS() + 1");
     assert_eq!(answer, refuse(Refusal::DiagnosticsGone));
     talk.query("INSERT INTO t VALUES (1)", &failed(1062));
-    talk.held = talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![]), false) != Disposition::GiveBack;
-    let answer = talk.ask(Command::Query, b"SHOW COUNT(*) ERRORS");
-    let counted = Answer::Diagnostics { count_only: true, errors_only: true };
-    assert_eq!(answer, Plan::Answer(counted));
-    assert_eq!(talk.ledger.last_error().map(|error| error.code), Some(1062));
+    talk.pong(&ok(AUTOCOMMIT, vec![]));
+    let count = hints::asked(b"SHOW COUNT(*) WARNINGS", Dialect::default());
+    assert_eq!(count, Some(Asked::Count { errors_only: false }));
+    assert_eq!(row(talk.ask(Command::Query, b"SHOW COUNT(*) WARNINGS")), [Some(1)]);
+}
+
+#[test]
+fn all_rows_that_were_found_are_asked_for() {
+    let mut talk = Talk::new();
+    let disposition = talk.query("SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 2", &rows(2));
+    assert_eq!(disposition, Disposition::Ask);
+    assert_eq!(talk.told(|_| (rows(1), table(&["40"]))), Disposition::GiveBack);
+    assert_eq!(row(talk.ask(Command::Query, b"SELECT FOUND_ROWS() AS total")), [Some(40)]);
+}
+
+#[test]
+fn the_clients_trackers_are_its_own() {
+    let mut talk = Talk::new();
+    let sql = "SET time_zone = 'UTC', session_track_state_change = ON";
+    let Plan::Forward(forward) = talk.ask(Command::Query, sql.as_bytes()) else { panic!() };
+    assert!(forward.tracking);
+    assert_eq!(talk.hear(&ok(AUTOCOMMIT, vec![Change::State])), Disposition::Ask);
+    let [Question::Variables(names), Question::SetUp(_)] = &talk.ledger.questions()[..] else {
+        panic!("{:?}", talk.ledger.questions())
+    };
+    assert!(names.contains(&"time_zone".to_owned()) && !names.contains(&"sql_mode".to_owned()));
+    let values = |question: &Question| match question {
+        Question::Variables(_) => {
+            let mut values = table(&["time_zone", "UTC"]);
+            values.rows.extend(table(&["session_track_state_change", "ON"]).rows);
+            (rows(2), values)
+        }
+        _ => (ok(AUTOCOMMIT, vec![]), TextTable::default()),
+    };
+    assert_eq!(talk.told(values), Disposition::GiveBack);
+    assert_eq!(talk.ledger.state().variable("time_zone"), Some("UTC"));
+    assert!(talk.ledger.track_filter().state);
+    assert_eq!(talk.pins(), [""; 0]);
+}
+
+#[test]
+fn a_role_is_asked_for() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.query("SET ROLE r", &ok(AUTOCOMMIT, vec![])), Disposition::Ask);
+    assert_eq!(talk.told(|_| (rows(1), table(&["`r`@`%`"]))), Disposition::GiveBack);
+    assert_eq!(talk.ledger.state().role(), Some("`r`@`%`"));
+}
+
+#[test]
+fn what_an_execute_runs_is_known() {
+    let mut talk = Talk::new();
+    let reported = ok(AUTOCOMMIT, vec![Change::State]);
+    talk.query("PREPARE s FROM 'CREATE TEMPORARY TABLE t (a INT)'", &reported);
+    talk.query("EXECUTE s", &reported);
+    assert_eq!(talk.pins(), ["temporary_table", "text_prepare"]);
+    talk.query("DEALLOCATE PREPARE s", &reported);
+    assert_eq!(talk.query("DROP TABLE t", &ok(AUTOCOMMIT, vec![])), Disposition::GiveBack);
+}
+
+#[test]
+fn an_id_that_the_client_gave_is_not_the_last_generated_one() {
+    let mut talk = Talk::new();
+    let inserted = |id| Completion { last_insert_id: id, ..ok(AUTOCOMMIT, vec![]) };
+    assert_eq!(talk.query("INSERT INTO t VALUES (NULL)", &inserted(41)), Disposition::GiveBack);
+    assert_eq!(talk.query("INSERT INTO t VALUES (77)", &inserted(77)), Disposition::Ask);
+    assert_eq!(talk.told(|_| (rows(1), table(&["5"]))), Disposition::GiveBack);
+    assert_eq!(row(talk.ask(Command::Query, b"SELECT LAST_INSERT_ID()")), [Some(41)]);
+    talk.query("INSERT INTO t (v) VALUES (42)", &inserted(42));
+    talk.told(|_| (rows(1), table(&["42"])));
+    assert_eq!(row(talk.ask(Command::Query, b"SELECT LAST_INSERT_ID()")), [Some(42)]);
 }
 
 #[test]
@@ -264,8 +465,7 @@ fn a_chain_may_ask_about_itself() {
     let plan = talk.ask(Command::Query, b"GET DIAGNOSTICS @n = NUMBER");
     assert!(matches!(plan, Plan::Forward(Forward { neutral: true, .. })), "{plan:?}");
     talk.query("SELECT oops", &failed(1054));
-    talk.ledger.on_pong(&ok(AUTOCOMMIT, vec![]), false);
-    talk.held = false;
+    talk.pong(&ok(AUTOCOMMIT, vec![]));
     let plan = talk.ask(Command::Query, b"GET DIAGNOSTICS @n = NUMBER");
     assert_eq!(plan, refuse(Refusal::DiagnosticsGone));
 }
@@ -275,33 +475,38 @@ fn the_last_insert_id_goes_along() {
     let mut talk = Talk::new();
     let inserted = Completion { last_insert_id: 41, ..ok(AUTOCOMMIT, vec![]) };
     talk.query("INSERT INTO t VALUES (NULL)", &inserted);
-    let plan = talk.ask(Command::Query, b"SELECT LAST_INSERT_ID()");
+    let plan = talk.ask(Command::Query, b"SELECT LAST_INSERT_ID() FROM t");
     let Plan::Forward(forward) = plan else { panic!("{plan:?}") };
     assert_eq!(forward.insert_id, Some(41));
     talk.hear(&rows(1));
     let Plan::Forward(forward) = talk.ask(Command::Query, b"SELECT 1") else { panic!() };
     assert_eq!(forward.insert_id, None);
     talk.query("BEGIN", &ok(in_transaction(), vec![]));
-    let Plan::Forward(forward) = talk.ask(Command::Query, b"SELECT LAST_INSERT_ID()") else {
+    let Plan::Forward(forward) = talk.ask(Command::Query, b"SELECT LAST_INSERT_ID() FROM t") else {
         panic!()
     };
     assert_eq!(forward.insert_id, Some(41), "held, but another client was here before");
     talk.hear(&ok(in_transaction(), vec![]));
-    let Plan::Forward(forward) = talk.ask(Command::Query, b"SELECT LAST_INSERT_ID()") else {
+    let Plan::Forward(forward) = talk.ask(Command::Query, b"SELECT LAST_INSERT_ID() FROM t") else {
         panic!()
     };
     assert_eq!(forward.insert_id, None, "told already");
 }
 
 #[test]
-fn a_one_shot_behind_a_commit_stays() {
+fn a_one_shot_behind_a_commit_is_kept_for_the_next() {
     let mut talk = Talk::new();
     talk.query("BEGIN", &ok(in_transaction(), vec![]));
     let text = Change::Characteristics("SET TRANSACTION READ ONLY;".into());
     let ended = ok(AUTOCOMMIT, vec![Change::Characteristics(String::new()), text]);
     let disposition = talk.query("COMMIT; SET TRANSACTION READ ONLY", &ended);
-    assert_eq!(disposition, Disposition::Hold);
-    assert_eq!(talk.pins(), ["set_transaction"]);
+    assert_eq!(disposition, Disposition::GiveBack);
+    assert_eq!(talk.ledger.state().next_transaction(), Some("SET TRANSACTION READ ONLY;"));
+    let begun = Change::Characteristics("SET TRANSACTION READ ONLY; START TRANSACTION;".into());
+    talk.query("BEGIN", &ok(in_transaction(), vec![begun]));
+    let ended = ok(AUTOCOMMIT, vec![Change::Characteristics(String::new())]);
+    assert_eq!(talk.query("COMMIT", &ended), Disposition::GiveBack);
+    assert_eq!(talk.ledger.state().next_transaction(), None);
 }
 
 #[test]

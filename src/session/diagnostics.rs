@@ -1,0 +1,204 @@
+//! What the last statement left for the next one to ask: counts, ids, warnings.
+//!
+//! Owns a session's own copy of the diagnostics, since the connection that had them goes to somebody
+//! else. It never decides when they are asked for.
+
+use super::hints::{About, Asked};
+use crate::wire::ErrPacket;
+
+/// One line of `SHOW WARNINGS`, in the client's character set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub level: Box<[u8]>,
+    pub code: u16,
+    pub message: Box<[u8]>,
+}
+
+impl Condition {
+    pub fn of(error: &ErrPacket) -> Self {
+        let (code, message) = (error.code, error.message.as_bytes().into());
+        Self { level: (*b"Error").into(), code, message }
+    }
+
+    fn is_error(&self) -> bool {
+        &*self.level == b"Error"
+    }
+
+    fn len(&self) -> usize {
+        self.level.len() + self.message.len()
+    }
+}
+
+#[derive(Debug)]
+pub struct Diagnostics {
+    pub row_count: i64,
+    pub found_rows: u64,
+    pub last_insert_id: u64,
+    conditions: Vec<Condition>,
+    /// As counted by the server, which lists no more than `max_error_count`.
+    warnings: u64,
+    errors: u64,
+    /// The list is on the connection in hand and has not been asked for.
+    pub untold: bool,
+}
+
+/// More than this of one statement is not kept: the connection is.
+const MOST_BYTES: usize = 16 * 1024;
+
+impl Default for Diagnostics {
+    fn default() -> Self {
+        Self {
+            row_count: -1,
+            found_rows: 0,
+            last_insert_id: 0,
+            conditions: Vec::new(),
+            warnings: 0,
+            errors: 0,
+            untold: false,
+        }
+    }
+}
+
+impl Diagnostics {
+    pub fn clear_conditions(&mut self) {
+        self.conditions.clear();
+        (self.warnings, self.errors, self.untold) = (0, 0, false);
+    }
+
+    /// So many warnings were left, whose texts are on the connection.
+    pub fn note_warnings(&mut self, count: u16) {
+        self.clear_conditions();
+        self.warnings = count.into();
+        self.untold = count > 0;
+    }
+
+    /// A statement failed. It may have left warnings before that.
+    pub fn note_error(&mut self, error: &ErrPacket) {
+        self.clear_conditions();
+        (self.warnings, self.errors, self.untold) = (1, 1, true);
+        self.conditions.push(Condition::of(error));
+    }
+
+    /// The answer of `SHOW WARNINGS`; `false`: too much to keep.
+    pub fn note_conditions(&mut self, conditions: Vec<Condition>) -> bool {
+        self.untold = false;
+        if conditions.iter().map(Condition::len).sum::<usize>() > MOST_BYTES {
+            return false;
+        }
+        self.errors = conditions.iter().filter(|condition| condition.is_error()).count() as u64;
+        self.warnings = self.warnings.max(conditions.len() as u64);
+        self.conditions = conditions;
+        true
+    }
+
+    pub fn is_clean(&self) -> bool {
+        self.warnings == 0
+    }
+
+    /// The value and its count of warnings; `None` for what is not known here.
+    pub fn value(&self, about: About) -> Option<i64> {
+        match about {
+            About::RowCount => Some(self.row_count),
+            About::FoundRows => Some(self.found_rows.cast_signed()),
+            About::LastInsertId | About::Identity => Some(self.last_insert_id.cast_signed()),
+            About::WarningCount => Some(self.warnings.cast_signed()),
+            About::ErrorCount => Some(self.errors.cast_signed()),
+            About::ConnectionId => None,
+        }
+    }
+
+    pub fn count(&self, errors_only: bool) -> i64 {
+        if errors_only { self.errors.cast_signed() } else { self.warnings.cast_signed() }
+    }
+
+    pub fn list(
+        &self,
+        errors_only: bool,
+        offset: u32,
+        limit: u32,
+    ) -> impl Iterator<Item = &Condition> {
+        let wanted = self.conditions.iter().filter(move |it| !errors_only || it.is_error());
+        wanted.skip(offset as usize).take(limit as usize)
+    }
+
+    /// What a server's diagnostics are after it has answered such a question itself. `warning`: the
+    /// one it gives for `FOUND_ROWS()`, if it does.
+    pub fn note_answered(&mut self, asked: &Asked, mariadb: bool, warning: Option<&Condition>) {
+        self.row_count = -1;
+        // SHOW WARNINGS leaves FOUND_ROWS() and the list as they are.
+        if matches!(asked, Asked::Conditions { .. }) {
+            return;
+        }
+        self.found_rows = 1;
+        // MariaDB's list outlives a statement that uses no table; MySQL's does not, and of one that
+        // asks for the counts only they do.
+        let counts = matches!(asked, Asked::Count { .. })
+            || asked.is_about(About::WarningCount)
+            || asked.is_about(About::ErrorCount);
+        match (mariadb, counts) {
+            (true, _) => {}
+            (false, true) => self.conditions.clear(),
+            (false, false) => self.clear_conditions(),
+        }
+        if let Some(warning) = warning.filter(|_| asked.is_about(About::FoundRows)) {
+            self.clear_conditions();
+            self.warnings = 1;
+            self.conditions.push(warning.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(level: &str, code: u16) -> Condition {
+        Condition { level: level.as_bytes().into(), code, message: (*b"m").into() }
+    }
+
+    fn codes(diagnostics: &Diagnostics, errors_only: bool, offset: u32, limit: u32) -> Vec<u16> {
+        diagnostics.list(errors_only, offset, limit).map(|it| it.code).collect()
+    }
+
+    #[test]
+    fn a_list_is_kept_and_cut_as_asked() {
+        let mut kept = Diagnostics::default();
+        kept.note_warnings(300);
+        assert!(kept.untold);
+        let list = vec![condition("Note", 1), condition("Error", 2), condition("Warning", 3)];
+        assert!(kept.note_conditions(list));
+        assert_eq!((kept.count(false), kept.count(true)), (300, 1));
+        assert_eq!(codes(&kept, false, 0, u32::MAX), [1, 2, 3]);
+        assert_eq!(codes(&kept, false, 1, 1), [2]);
+        assert_eq!(codes(&kept, true, 0, 5), [2]);
+    }
+
+    #[test]
+    fn what_is_too_much_is_not_kept() {
+        let mut kept = Diagnostics::default();
+        let long = Condition { message: vec![b'x'; MOST_BYTES].into(), ..condition("Note", 1) };
+        assert!(!kept.note_conditions(vec![long]));
+    }
+
+    #[test]
+    fn an_answer_leaves_what_the_servers_would() {
+        let count = Asked::Values(vec![(About::WarningCount, String::new())]);
+        let list = Asked::Conditions { errors_only: false, offset: 0, limit: 1 };
+        let rows = Asked::Values(vec![(About::RowCount, String::new())]);
+        for (asked, mariadb, left, listed) in [
+            (&rows, false, 0, 0),
+            (&rows, true, 1, 1),
+            (&count, false, 1, 0),
+            (&count, true, 1, 1),
+            (&list, false, 1, 1),
+            (&list, true, 1, 1),
+        ] {
+            let mut kept = Diagnostics::default();
+            kept.note_warnings(1);
+            kept.note_conditions(vec![condition("Note", 7)]);
+            kept.note_answered(asked, mariadb, None);
+            assert_eq!(kept.count(false), left, "{asked:?}, {mariadb}");
+            assert_eq!(codes(&kept, false, 0, 9).len(), listed, "{asked:?}, {mariadb}");
+        }
+    }
+}
