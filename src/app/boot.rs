@@ -146,6 +146,7 @@ fn dialer(settings: &Settings) -> Result<Dialer, Failure> {
     };
     let mut dialer = Dialer::new(target.address.clone(), tls);
     dialer.init_query = settings.pool.init_query.as_str().into();
+    dialer.ignored = settings.pool.pin_filter.clone().into();
     Ok(dialer)
 }
 

@@ -139,6 +139,7 @@ fn pool(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Pool {
             scalar::count(0..=10_000_000),
         ),
         init_query: section.value("init_query", default.init_query, scalar::text),
+        pin_filter: section.value("pin_filter", default.pin_filter, scalar::variables),
     };
     let sound = section.sound(&["max_connections", "max_idle", "min_idle"]);
     if let (true, Some((key, why))) = (sound, too_many_idle(&pool)) {

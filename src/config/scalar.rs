@@ -73,6 +73,30 @@ pub(super) fn name(scalar: &Scalar) -> Result<String, String> {
     }
 }
 
+/// Names of variables, comma-separated, in lower case; those of user variables begin with `@`.
+pub(super) fn variables(scalar: &Scalar) -> Result<Vec<String>, String> {
+    let text = text(scalar)?.to_ascii_lowercase();
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(variable).collect()
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    let bare = name.strip_prefix('@').unwrap_or(name);
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$');
+    if bare.is_empty() || !bare.bytes().all(letter) {
+        return Err(format!(
+            "{name:?} is not the name of a variable: write max_execution_time, or @rank"
+        ));
+    }
+    let reads = ["sql_mode", "autocommit", "collation_connection"].contains(&name)
+        || name.starts_with("character_set_")
+        || name.starts_with("session_track_");
+    if reads {
+        return Err(format!("{name} decides how statements are read, and cannot be ignored"));
+    }
+    Ok(name.to_owned())
+}
+
 /// A path that must be there.
 pub(super) fn path(scalar: &Scalar) -> Result<PathBuf, String> {
     maybe_path(scalar)?.ok_or_else(|| "a path must not be empty".to_owned())
@@ -221,6 +245,16 @@ mod tests {
         assert_eq!(limit(&word("0s")), Ok(None));
         assert_eq!(door(&word("")), Ok(None));
         assert!(count(0..=9u32)(&word("")).is_err());
+    }
+
+    #[test]
+    fn variables_that_may_be_ignored() {
+        assert_eq!(variables(&quoted("")), Ok(vec![]));
+        let both = vec!["max_execution_time".to_owned(), "@rank".to_owned()];
+        assert_eq!(variables(&quoted(" MAX_execution_time, @rank,")), Ok(both));
+        for wrong in ["a b", "@", "sql_mode", "x, character_set_client", "a;b"] {
+            assert!(variables(&quoted(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -113,6 +113,9 @@ pub struct Pool {
     pub max_waiting: usize,
     /// Empty for none.
     pub init_query: String,
+    /// Variables whose changes are neither restored nor a reason to hold a connection, in lower
+    /// case; user variables with their `@`.
+    pub pin_filter: Vec<String>,
 }
 
 impl Default for Pool {
@@ -126,6 +129,7 @@ impl Default for Pool {
             borrow_timeout: Duration::from_secs(10),
             max_waiting: 10_000,
             init_query: String::new(),
+            pin_filter: Vec::new(),
         }
     }
 }
