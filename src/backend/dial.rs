@@ -11,6 +11,7 @@ use super::learn::Facts;
 use super::{BackendError, ServerStatements};
 use crate::auth::{Plugin, Proof, Prover};
 use crate::config::Address;
+use crate::metrics::Metrics;
 use crate::net::{self, Stream, TargetTls};
 use crate::secrets::Password;
 use crate::wire::{
@@ -34,16 +35,18 @@ pub struct Dialer {
     /// Run once on each new connection.
     pub init_query: Arc<str>,
     learned: Mutex<HashMap<String, Arc<Facts>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Dialer {
-    pub fn new(address: Address, tls: Option<TargetTls>) -> Self {
+    pub fn new(address: Address, tls: Option<TargetTls>, metrics: Arc<Metrics>) -> Self {
         Self {
             address,
             tls,
             timeout: Duration::from_secs(10),
             init_query: "".into(),
             learned: Mutex::default(),
+            metrics,
         }
     }
 
@@ -125,7 +128,8 @@ impl Dialer {
         login.put(&mut out, seq);
         stream.send(&out).await?;
         let first_status = finish(&mut stream, &mut prover, capabilities).await?;
-        Ok(fresh(stream, identity, schema, &greeting, capabilities, first_status))
+        let statements = ServerStatements::new(self.metrics.server.statements.clone());
+        Ok(fresh(stream, identity, schema, &greeting, capabilities, first_status, statements))
     }
 
     async fn secure(
@@ -242,6 +246,7 @@ fn fresh(
     greeting: &Greeting,
     capabilities: Capabilities,
     first_status: Status,
+    statements: ServerStatements,
 ) -> Connection {
     let facts = Facts {
         mariadb: greeting.version.contains("MariaDB"),
@@ -259,7 +264,7 @@ fn fresh(
         },
         state: Arc::new(facts.baseline(schema, false)),
         init_query: "".into(),
-        statements: ServerStatements::default(),
+        statements,
         facts: Arc::new(facts),
         opened: Instant::now(),
         first_status,

@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::net::{ClientSideTls, Shelf};
 use crate::registry::Registry;
 use crate::secrets::Vault;
+use crate::session::Library;
 
 /// What all sessions of the process share.
 pub struct Shared {
@@ -39,6 +40,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
     pub buffers: Arc<Shelf>,
+    pub library: Arc<Library>,
     pub tls: Option<ClientSideTls>,
     pub tls_required: bool,
     pub limits: Limits,

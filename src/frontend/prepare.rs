@@ -13,7 +13,7 @@ use super::serve::Session;
 use crate::backend::{BackendError, Twin};
 use crate::metrics::PrepareWay;
 use crate::pool::Borrowed;
-use crate::session::{Prepared, Refusal, Statement};
+use crate::session::{Prepared, Refusal};
 use crate::wire::{
     Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, set_statement_id,
     with_types,
@@ -38,6 +38,9 @@ impl Session {
         let known = borrowed.statements.get(&prepared.statement, twin).map(|known| known.id);
         let server_id = match known {
             Some(server_id) => server_id,
+            None if !self.has_room_for(borrowed, twin) => {
+                return Err(Trouble::Word(Word::too_many_cursors()));
+            }
             None => Box::pin(self.prepare_here(borrowed, &prepared, twin, prefix)).await?,
         };
         let payload = self.inbound.front(incoming).get_mut(HEADER_LEN..).unwrap_or_default();
@@ -46,6 +49,12 @@ impl Session {
             return self.bind_types(borrowed, (id, twin), &prepared, incoming);
         }
         Ok(None)
+    }
+
+    fn has_room_for(&self, borrowed: &mut Borrowed, twin: Twin) -> bool {
+        let mine = &self.ledger.statements;
+        let is_open = |id| mine.get(id).is_some_and(Prepared::is_open);
+        twin == Twin::Shared || borrowed.statements.has_room_for_private(is_open)
     }
 
     /// Under the state the text was prepared in, which decides what it means.
@@ -101,7 +110,7 @@ impl Session {
         if execute.new_params_bound {
             let types = payload.get(execute.types).unwrap_or_default();
             if prepared.types.as_deref() != Some(types) {
-                let types: Arc<[u8]> = types.into();
+                let types = prepared.statement.share_types(types);
                 if let Some(mine) = self.ledger.statements.get_mut(id) {
                     mine.types = Some(Arc::clone(&types));
                 }
@@ -132,13 +141,17 @@ impl Session {
         borrowed: &mut Borrowed,
         completion: &Completion,
     ) {
-        let (Some(ok), Some(text)) = (&completion.prepared, self.ledger.text_under_way()) else {
+        let (Some(ok), Some(statement)) = (&completion.prepared, self.ledger.statement_under_way())
+        else {
             return;
         };
         self.shared.metrics.session.prepares.of(PrepareWay::Client).inc();
-        let reading = self.ledger.reading_under_way();
-        let statement = Statement::new(text, Arc::clone(self.ledger.state()), reading);
-        borrowed.statements.insert(&Arc::new(statement), Twin::Shared, ok.statement_id);
+        if borrowed.astray {
+            // It was prepared in another schema than the one it stands for.
+            borrowed.statements.reject(ok.statement_id);
+        } else {
+            borrowed.statements.insert(statement, Twin::Shared, ok.statement_id);
+        }
     }
 }
 
@@ -149,9 +162,5 @@ fn twin(id: u32, prepared: &Prepared, front: &[u8]) -> Twin {
     // the flags, which name the cursor, stand behind the statement id.
     let opens_cursor = command == Some(Command::StmtExecute)
         && front.get(HEADER_LEN + 5).is_some_and(|flags| *flags != 0);
-    if opens_cursor || prepared.cursor || prepared.long_data {
-        Twin::Private(id)
-    } else {
-        Twin::Shared
-    }
+    if opens_cursor || prepared.is_open() { Twin::Private(id) } else { Twin::Shared }
 }

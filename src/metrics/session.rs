@@ -14,6 +14,10 @@ pub struct Session {
     pub prepares: By<PrepareWay>,
     /// Prepared statements that clients hold.
     pub statements: IntGauge,
+    /// Of those, the different ones.
+    pub distinct: IntGauge,
+    /// What those take.
+    pub bytes: IntGauge,
 }
 
 impl Session {
@@ -38,6 +42,14 @@ impl Session {
             )?,
             statements: make
                 .gauge("tidegate_statements", "Prepared statements that clients hold now.")?,
+            distinct: make.gauge(
+                "tidegate_statements_distinct",
+                "Different prepared statements that clients hold now.",
+            )?,
+            bytes: make.gauge(
+                "tidegate_statements_bytes",
+                "Memory of the different prepared statements that clients hold now.",
+            )?,
         })
     }
 }

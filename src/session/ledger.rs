@@ -9,12 +9,11 @@ mod request;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use completion::{ends_passing_pins, never_ran};
 use request::{forward, refuse, statement_id};
 
 use super::hints::{self, Dialect, Hints, Reading};
+use super::library::{Library, Statement};
 use super::statement::Statements;
 use super::{Charset, Pins, SessionState};
 use crate::wire::{Capabilities, Change, Command, Completion, ErrPacket, Expect, Outcome, Status};
@@ -84,6 +83,10 @@ pub enum Refusal {
         id: u32,
     },
     TooManyStatements,
+    /// Those of this client take too much.
+    StatementsTooLarge,
+    /// Those of all clients do.
+    LibraryFull,
     /// The answer lives on a connection that went back after the last statement.
     DiagnosticsGone,
     /// A text to be prepared must be kept whole.
@@ -139,6 +142,7 @@ pub struct Ledger {
     /// The server reported a table lock.
     tables_locked: bool,
     pins: Pins,
+    library: Arc<Library>,
     pub statements: Statements,
     last_insert_id: u64,
     /// The connection in hand knows this session's LAST_INSERT_ID().
@@ -160,13 +164,14 @@ struct Pending {
     reading: Option<Reading>,
     /// Reads on while the rest of a long statement passes by.
     scanner: Option<hints::Scanner>,
-    text: Option<Bytes>,
+    /// Of a COM_STMT_PREPARE.
+    prepares: Option<Arc<Statement>>,
     statement: Option<u32>,
     option: Option<bool>,
 }
 
 impl Ledger {
-    pub fn new(login: Login) -> Self {
+    pub fn new(login: Login, library: Arc<Library>) -> Self {
         let state = Arc::new(initial_state(&login));
         let status = login.status & LASTING_STATUS;
         let dialect = dialect(&state, &login, status);
@@ -178,6 +183,7 @@ impl Ledger {
             in_transaction: false,
             tables_locked: false,
             pins: Pins::default(),
+            library,
             statements: Statements::default(),
             last_insert_id: 0,
             insert_id_told: false,
@@ -192,13 +198,13 @@ impl Ledger {
 
     /// A new user on the same wire: nothing of the old session stays.
     pub fn log_in(&mut self, login: Login) {
-        *self = Self::new(login);
+        *self = Self::new(login, Arc::clone(&self.library));
     }
 
     /// COM_RESET_CONNECTION: everything but the schema returns to what it was after the login.
     pub fn reset(&mut self) {
         let schema = self.state.schema().map(str::to_owned);
-        *self = Self::new(self.login.clone());
+        *self = Self::new(self.login.clone(), Arc::clone(&self.library));
         self.set_state(self.state.with_schema(schema.as_deref()));
     }
 
@@ -236,9 +242,9 @@ impl Ledger {
         self.last_error.as_ref()
     }
 
-    /// The text of a COM_STMT_PREPARE whose reply is under way.
-    pub fn text_under_way(&self) -> Option<Bytes> {
-        self.pending.text.clone()
+    /// Of a COM_STMT_PREPARE whose reply is under way.
+    pub fn statement_under_way(&self) -> Option<&Arc<Statement>> {
+        self.pending.prepares.as_ref()
     }
 
     /// Is the statement under way one that loads a file of the client's? A long one that is still
@@ -247,10 +253,6 @@ impl Ledger {
         self.pending.reading.is_none_or(|reading| {
             reading.hints.intersects(Hints::LOAD_LOCAL | Hints::UNREADABLE | Hints::CALL)
         })
-    }
-
-    pub fn reading_under_way(&self) -> Reading {
-        self.pending.reading.unwrap_or_default()
     }
 
     /// `held`: the session has a connection already.

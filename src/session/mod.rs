@@ -4,6 +4,7 @@
 //! Pure: bytes and values in, decisions out. It never touches a socket, a clock or a pool.
 
 mod ledger;
+mod library;
 mod pin;
 mod restore;
 mod state;
@@ -12,7 +13,8 @@ mod statement;
 pub mod hints;
 
 pub use ledger::{Answer, Disposition, Forward, Ledger, Login, Plan, Refusal, Request};
+pub use library::{Library, Statement};
 pub use pin::{Pin, Pins};
 pub use restore::{NEUTRAL_SCHEMA, Restore, Step};
 pub use state::{Charset, SessionState};
-pub use statement::{Prepared, Statement, Statements};
+pub use statement::{Prepared, Statements};

@@ -1,11 +1,9 @@
 //! What a reply leaves behind: state to restore, pins, answers for later.
 
-use std::sync::Arc;
-
 use super::{Disposition, Ledger, Pending};
 use crate::session::Pin;
 use crate::session::hints::{Head, Hints, Reading};
-use crate::session::statement::{Prepared, Statement, Statements};
+use crate::session::statement::{Prepared, Statements};
 use crate::wire::{Change, Command, Completion, Outcome, Status};
 
 /// A hint, and the pin it is enough for.
@@ -209,11 +207,9 @@ impl Ledger {
     }
 
     pub(super) fn note_prepared(&mut self, pending: &Pending, completion: &Completion) {
-        if let (Some(ok), Some(text)) = (&completion.prepared, &pending.text) {
-            let reading = pending.reading.unwrap_or_default();
-            let statement = Statement::new(text.clone(), Arc::clone(&self.state), reading);
+        if let (Some(ok), Some(statement)) = (&completion.prepared, &pending.prepares) {
             self.statements.insert(Prepared {
-                statement: Arc::new(statement),
+                statement: statement.clone(),
                 params: ok.params,
                 columns: ok.columns,
                 types: None,

@@ -1,7 +1,5 @@
 //! What a request asks for: forward it, answer it, or something else.
 
-use bytes::Bytes;
-
 use super::{Answer, Forward, Ledger, Plan, Refusal, Request};
 use crate::session::Pin;
 use crate::session::hints::{self, Exact, Head, Hints, Reading};
@@ -95,9 +93,15 @@ impl Ledger {
         if !request.whole {
             return refuse(Refusal::StatementTooLarge);
         }
-        let text = Bytes::copy_from_slice(request.body);
-        self.pending.reading = Some(hints::read(&text, self.dialect));
-        self.pending.text = Some(text);
+        if !self.statements.has_room_for(request.body.len()) {
+            return refuse(Refusal::StatementsTooLarge);
+        }
+        let reading = hints::read(request.body, self.dialect);
+        let Some(statement) = self.library.intern(request.body, &self.state, reading) else {
+            return refuse(Refusal::LibraryFull);
+        };
+        self.pending.reading = Some(reading);
+        self.pending.prepares = Some(statement);
         Plan::Forward(Forward {
             new_statement: Some(self.statements.next_id()),
             ..Forward::plain(Expect::Prepare)
