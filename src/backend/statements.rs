@@ -115,6 +115,10 @@ impl ServerStatements {
         self.drop_all(|twin, _| twin == Twin::Shared);
     }
 
+    pub fn has_shared(&self) -> bool {
+        self.kept.keys().any(|(_, twin)| *twin == Twin::Shared)
+    }
+
     /// May the session have one more of its own? Those that nothing is open on any more make room.
     pub fn has_room_for_private(&mut self, is_open: impl Fn(u32) -> bool) -> bool {
         if self.private() >= Self::MOST {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::End;
+use super::heal::may_be_sent_again;
 use super::inbound::Incoming;
 use super::prepare::Rewritten;
 use super::refuse::{Lost, Word};
@@ -65,7 +66,9 @@ impl Session {
             }
         };
         borrowed.busy = true;
-        let (seq, server_took_it) = self.send(&mut borrowed, &prefix, rewritten, incoming).await?;
+        let again = may_be_sent_again(&forward, incoming);
+        let sent = self.send(&mut borrowed, &prefix, rewritten, incoming, again);
+        let (seq, mut server_took_it) = sent.await?;
         if forward.expect == Expect::Nothing {
             self.ledger.on_completion(&Completion::default());
             borrowed.busy = false;
@@ -74,7 +77,12 @@ impl Session {
             return Ok(());
         }
         let mut reply = Reply::new(self.shared.buffers.take(), seq);
-        let relayed = self.relay(&mut borrowed, &mut reply, &prefix, &forward).await;
+        let mut relayed = self.relay(&mut borrowed, &mut reply, &prefix, &forward).await;
+        if let Err(Broken::Curable(cure)) = relayed {
+            let healed = self.heal(&mut borrowed, &mut reply, &forward, incoming, cure);
+            (relayed, server_took_it) = Box::pin(healed).await;
+        }
+        self.inbound.let_go();
         let outcome = match relayed {
             Ok(()) => self.settle(borrowed, &mut reply).await,
             Err(broken) => Box::pin(self.on_broken(borrowed, broken, &reply, server_took_it)).await,
@@ -190,13 +198,14 @@ impl Session {
     }
 
     /// Writes what must come first and the request; streams what is not in the buffer. The second
-    /// value: the server took all of it.
-    async fn send(
+    /// value: the server took all of it. What is to be sent `again` stays in the buffer.
+    pub(super) async fn send(
         &mut self,
         borrowed: &mut Borrowed,
         prefix: &Prefix,
         rewritten: Option<Rewritten>,
         incoming: Incoming,
+        again: bool,
     ) -> Result<(u8, bool), End> {
         let stream = &mut borrowed.stream;
         let front = self.inbound.front(incoming);
@@ -209,7 +218,11 @@ impl Session {
             out.extend_from_slice(request);
             stream.send(&out).await.is_ok()
         };
-        self.inbound.consume(incoming.here);
+        if again {
+            self.inbound.keep(incoming.here);
+        } else {
+            self.inbound.consume(incoming.here);
+        }
         let mut left = HEADER_LEN + incoming.header.len - incoming.here;
         let mut header = incoming.header;
         loop {

@@ -8,6 +8,7 @@ mod change_user;
 mod end;
 mod exchange;
 mod greet;
+mod heal;
 mod inbound;
 mod kill;
 mod listen;

@@ -15,8 +15,7 @@ use crate::metrics::PrepareWay;
 use crate::pool::Borrowed;
 use crate::session::{Prepared, Refusal};
 use crate::wire::{
-    Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, set_statement_id,
-    with_types,
+    Command, Completion, Execute, HEADER_LEN, Header, MAX_PAYLOAD, set_statement_id, with_types,
 };
 
 /// The front of the request, rebuilt; it takes the place of the bytes in the buffer.
@@ -51,6 +50,13 @@ impl Session {
         Ok(None)
     }
 
+    /// It is not on the server, or not as it must be.
+    pub(super) fn forget_twin(&mut self, borrowed: &mut Borrowed, id: u32, incoming: Incoming) {
+        let Some(prepared) = self.ledger.statements.get(id) else { return };
+        let twin = twin(id, prepared, self.inbound.front(incoming));
+        borrowed.statements.forget(&prepared.statement, twin);
+    }
+
     fn has_room_for(&self, borrowed: &mut Borrowed, twin: Twin) -> bool {
         let mine = &self.ledger.statements;
         let is_open = |id| mine.get(id).is_some_and(Prepared::is_open);
@@ -75,7 +81,7 @@ impl Session {
             self.flush(borrowed, prefix, &there).await?;
         }
         borrowed.busy = true;
-        let ok = borrowed.command(Command::StmtPrepare, &statement.text, Expect::Prepare).await;
+        let ok = self.prepare_with_room(borrowed, &statement.text).await;
         borrowed.busy = false;
         if elsewhere {
             self.approach(borrowed, &now, prefix).await?;

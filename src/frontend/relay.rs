@@ -12,12 +12,12 @@ use tokio::io::AsyncReadExt;
 use super::refuse::Word;
 use super::restore::{Ahead, Prefix};
 use super::serve::{Session, in_time};
-use crate::metrics::Direction;
+use crate::metrics::{Cure, Direction};
 use crate::pool::Borrowed;
 use crate::session::{Forward, NEUTRAL_SCHEMA};
 use crate::wire::{
     Capabilities, ClientFormat, Completion, ErrPacket, HEADER_LEN, Header, Malformed, Outcome,
-    Progress, ReplyScanner, TrackFilter,
+    Progress, ReplyScanner, TrackFilter, WHOLE_LIMIT,
 };
 
 pub(super) struct Reply {
@@ -38,7 +38,11 @@ pub(super) struct Reply {
 
 pub(super) enum Broken {
     Client,
-    Server { error: io::Error },
+    /// The reply is an error that need not be the client's to hear.
+    Curable(Cure),
+    Server {
+        error: io::Error,
+    },
 }
 
 /// ER_QUERY_INTERRUPTED
@@ -126,6 +130,34 @@ impl Reply {
         Ok(scan.progress)
     }
 
+    /// The error that is all of the reply so far, whole; nothing of it is taken.
+    pub async fn first_error(
+        &mut self,
+        borrowed: &mut Borrowed,
+    ) -> Result<Option<ErrPacket>, Broken> {
+        let Some(header) = Header::peek(&self.input).filter(|header| header.len <= WHOLE_LIMIT)
+        else {
+            return Ok(None);
+        };
+        let end = HEADER_LEN + header.len;
+        while self.input.len() < end {
+            self.read(borrowed, end).await?;
+        }
+        let only = self.input.get(HEADER_LEN..).filter(|_| self.input.len() == end);
+        Ok(only.and_then(|payload| ErrPacket::parse(payload).ok()))
+    }
+
+    /// What has come is not for the client; `instead` is, if given.
+    pub fn start_over(&mut self, instead: Option<&Word>) {
+        self.input.clear();
+        self.scanned = 0;
+        self.edited.clear();
+        self.is_edited = false;
+        if let Some(word) = instead {
+            word.put(&mut self.input, self.first_seq);
+        }
+    }
+
     /// Everything scanned has been sent, or is not for the client.
     fn drop_scanned(&mut self) {
         self.input.advance(self.scanned.min(self.input.len()));
@@ -153,6 +185,13 @@ impl Session {
         }
         self.note_reached(borrowed, refused.is_some());
         let instead = self.word_instead(borrowed, reply, refused.as_ref()).await?;
+        if instead.is_none()
+            && reply.input.get(HEADER_LEN) == Some(&0xFF)
+            && let Some(cure) = Box::pin(self.cure_for(borrowed, reply, forward)).await?
+        {
+            return Err(Broken::Curable(cure));
+        }
+        self.inbound.let_go();
         let mut to = ClientFormat::of(self.capabilities);
         to.first_seq = reply.first_seq;
         to.statement_id = forward.new_statement;

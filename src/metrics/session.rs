@@ -3,7 +3,7 @@
 use prometheus::{Error, IntGauge};
 
 use super::make::Make;
-use super::{By, Family, Labels, PrepareWay};
+use super::{By, Cure, Family, Labels, PrepareWay};
 
 #[derive(Debug)]
 pub struct Session {
@@ -12,6 +12,7 @@ pub struct Session {
     /// By the index in [`Labels::pins`]: held now.
     pub pinned: Family<IntGauge>,
     pub prepares: By<PrepareWay>,
+    pub heals: By<Cure>,
     /// Prepared statements that clients hold.
     pub statements: IntGauge,
     /// Of those, the different ones.
@@ -39,6 +40,11 @@ impl Session {
                 "tidegate_prepares_total",
                 "Statements prepared on a target, for a client or once more elsewhere.",
                 "way",
+            )?,
+            heals: make.by(
+                "tidegate_heals_total",
+                "Requests a target refused without running them and was sent again, by why.",
+                "cause",
             )?,
             statements: make
                 .gauge("tidegate_statements", "Prepared statements that clients hold now.")?,
