@@ -30,6 +30,16 @@ pub(super) enum Trouble {
     Server,
 }
 
+/// A request that is on its way.
+pub(super) struct Sent {
+    /// The number of the reply's first packet, as the client waits for it.
+    pub seq: u8,
+    /// As the server will give it.
+    pub server_seq: u8,
+    /// The server took all of it.
+    pub took_it: bool,
+}
+
 /// After these the server closes the connection: shutdown, killed, disconnected.
 const LAST_WORDS: [u16; 4] = [1053, 1927, 3169, 4031];
 
@@ -68,7 +78,8 @@ impl Session {
         borrowed.busy = true;
         let again = may_be_sent_again(&forward, incoming);
         let sent = self.send(&mut borrowed, &prefix, rewritten, incoming, again);
-        let (seq, mut server_took_it) = sent.await?;
+        let sent = sent.await?;
+        let mut server_took_it = sent.took_it;
         if forward.expect == Expect::Nothing {
             self.ledger.on_completion(&Completion::default());
             borrowed.busy = false;
@@ -76,7 +87,7 @@ impl Session {
             self.borrowed = Some(borrowed);
             return Ok(());
         }
-        let mut reply = Reply::new(self.shared.buffers.take(), seq);
+        let mut reply = Reply::new(self.shared.buffers.take(), &sent);
         let mut relayed = self.relay(&mut borrowed, &mut reply, &prefix, &forward).await;
         if let Err(Broken::Curable(cure)) = relayed {
             let healed = self.heal(&mut borrowed, &mut reply, &forward, incoming, cure);
@@ -197,8 +208,8 @@ impl Session {
         if pinned { Err(End::ServerLost) } else { Ok(()) }
     }
 
-    /// Writes what must come first and the request; streams what is not in the buffer. The second
-    /// value: the server took all of it. What is to be sent `again` stays in the buffer.
+    /// Writes what must come first and the request; streams what is not in the buffer. What is to be
+    /// sent `again` stays in the buffer.
     pub(super) async fn send(
         &mut self,
         borrowed: &mut Borrowed,
@@ -206,7 +217,12 @@ impl Session {
         rewritten: Option<Rewritten>,
         incoming: Incoming,
         again: bool,
-    ) -> Result<(u8, bool), End> {
+    ) -> Result<Sent, End> {
+        if let Some(rewritten) = &rewritten
+            && let Some(grown) = rewritten.overflow(incoming)
+        {
+            return Box::pin(self.send_recut(borrowed, prefix, rewritten, grown, incoming)).await;
+        }
         let stream = &mut borrowed.stream;
         let front = self.inbound.front(incoming);
         let request = rewritten.as_ref().map_or(&*front, |rewritten| &rewritten.0[..]);
@@ -240,7 +256,8 @@ impl Session {
                 left -= count;
             }
             if header.len < MAX_PAYLOAD {
-                return Ok((header.seq.wrapping_add(1), took_it));
+                let seq = header.seq.wrapping_add(1);
+                return Ok(Sent { seq, server_seq: seq, took_it });
             }
             let next = self.inbound.header(&mut self.stream);
             header = in_time(&self.presence, next).await.map_err(|_| End::HungUp)?;

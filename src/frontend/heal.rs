@@ -83,8 +83,9 @@ impl Session {
         let sent = self.send(borrowed, &prefix, rewritten, incoming, true).await;
         // A second refusal is the client's to hear.
         self.inbound.let_go();
-        let Ok((_, took_it)) = sent else { return (Err(Broken::Client), false) };
-        (self.relay(borrowed, reply, &prefix, forward).await, took_it)
+        let Ok(sent) = sent else { return (Err(Broken::Client), false) };
+        reply.follow(&sent);
+        (self.relay(borrowed, reply, &prefix, forward).await, sent.took_it)
     }
 
     /// What goes ahead of the request this time, and what it is now.

@@ -21,6 +21,15 @@ use crate::wire::{
 /// The front of the request, rebuilt; it takes the place of the bytes in the buffer.
 pub(super) struct Rewritten(pub BytesMut);
 
+impl Rewritten {
+    /// `Some`: so much longer than what it replaces that the request must be cut anew, to its very
+    /// end.
+    pub fn overflow(&self, incoming: Incoming) -> Option<usize> {
+        let grown = self.0.len().saturating_sub(incoming.here);
+        (incoming.header.len + grown >= MAX_PAYLOAD).then_some(grown)
+    }
+}
+
 impl Session {
     /// Puts the server's statement id into the request.
     pub(super) async fn point_at_statement(
@@ -131,11 +140,7 @@ impl Session {
         };
         there.types = Some(Arc::clone(types));
         let mut rebuilt = BytesMut::with_capacity(payload.len() + types.len() + HEADER_LEN);
-        // A packet that grows past the 16 MiB rule would have to be cut anew to its very end.
         let len = incoming.header.len + types.len();
-        if len >= MAX_PAYLOAD {
-            return Err(Trouble::Word(Word::types_too_late()));
-        }
         rebuilt.extend_from_slice(&Header { len, seq: 0 }.bytes());
         with_types(payload, prepared.params, types, &mut rebuilt).map_err(|_| malformed())?;
         Ok(Some(Rewritten(rebuilt)))

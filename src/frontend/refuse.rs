@@ -194,14 +194,6 @@ impl Word {
         Self::new(error.code, error.state, error.message.clone())
     }
 
-    pub fn types_too_late() -> Self {
-        Self::new(
-            1235,
-            *b"42000",
-            "This version of Tidegate doesn't yet support 'a packet of 16 MB that relies on parameter types sent earlier'",
-        )
-    }
-
     pub fn unknown_thread(id: u64) -> Self {
         Self::new(1094, *b"HY000", format!("Unknown thread id: {id}"))
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
 
+use super::exchange::Sent;
 use super::refuse::Word;
 use super::restore::{Ahead, Prefix};
 use super::serve::{Session, in_time};
@@ -32,6 +33,7 @@ pub(super) struct Reply {
     complete: bool,
     begun: bool,
     first_seq: u8,
+    server_seq: u8,
     error_seq: Option<u8>,
     completion: Completion,
 }
@@ -52,7 +54,7 @@ const INTERRUPTED: u16 = 1317;
 const MOST_BUFFER: usize = 64 * 1024;
 
 impl Reply {
-    pub fn new(buffer: BytesMut, first_seq: u8) -> Self {
+    pub fn new(buffer: BytesMut, sent: &Sent) -> Self {
         Self {
             input: buffer,
             edited: BytesMut::new(),
@@ -60,10 +62,16 @@ impl Reply {
             is_edited: false,
             complete: false,
             begun: false,
-            first_seq,
-            error_seq: Some(first_seq),
+            first_seq: sent.seq,
+            server_seq: sent.server_seq,
+            error_seq: Some(sent.seq),
             completion: Completion::default(),
         }
+    }
+
+    /// The request was sent once more, with types perhaps that it had not before.
+    pub fn follow(&mut self, sent: &Sent) {
+        self.server_seq = sent.server_seq;
     }
 
     pub fn take_completion(&mut self) -> Completion {
@@ -199,7 +207,8 @@ impl Session {
             to.session_track = to.session_track.map(|_| TrackFilter::everything());
         }
         let mut scanner = ReplyScanner::new(forward.expect, borrowed.format, to)
-            .with_status(self.ledger.status());
+            .with_status(self.ledger.status())
+            .with_server_seq(reply.server_seq);
         loop {
             let progress = reply.scan(&mut scanner)?;
             if progress == Progress::Complete {
