@@ -135,6 +135,49 @@ fn rows_and_statements_of_64_megabytes_pass_through_little_memory() {
     assert!(server.threads_connected() <= 2);
 }
 
+/// Types told on one connection, and relied on with the largest packets on another, where they must be
+/// put in: the packets are cut anew.
+#[test]
+fn types_are_put_into_packets_of_sixteen_megabytes() {
+    for flavor in Flavor::installed() {
+        let (_server, tidegate) = start(flavor);
+        let mut client = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        let mut other = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        let params = 9;
+        let marks = vec!["?"; params].join(", ");
+        let sql = format!("SELECT LENGTH(CONCAT({marks})), RIGHT(CONCAT({marks}), 3)");
+        let statement = client.prepare(&sql).unwrap();
+        let params = usize::from(statement.params);
+        let short = vec![Value::from("12"); params];
+        client.execute(statement.id, &short).unwrap();
+        // Ahead of the first value's bytes, and the others.
+        let besides = 10 + params.div_ceil(8) + 1 + 9 + (params - 1) * 11;
+        let grown = 2 * params;
+        for payload in [
+            0xFF_FFFF - grown - 1,
+            0xFF_FFFF - grown,
+            0xFF_FFFE,
+            0xFF_FFFF,
+            0x100_0000,
+            2 * 0xFF_FFFF - grown,
+            2 * 0xFF_FFFF,
+            40 * MIB,
+        ] {
+            // Takes the connection that was used last, and makes it forget.
+            other.query("CREATE TEMPORARY TABLE IF NOT EXISTS forget (id INT)").unwrap();
+            other.reset().unwrap();
+            let mut values = short.clone();
+            values[0] = Value::Bytes(vec![b'v'; payload - besides]);
+            let rows = client.execute_again(statement.id, &values);
+            let expected = (payload - besides + 2 * (params / 2 - 1)).to_string();
+            let what = format!("{flavor:?}, {payload}");
+            let row = rows.unwrap_or_else(|error| panic!("{what}: {error}")).remove(0);
+            assert_eq!(row, [Some(expected), Some("212".to_owned())], "{what}");
+            assert_eq!(one(&mut client, "SELECT 'on'"), "on", "{what}");
+        }
+    }
+}
+
 /// Answers a LOCAL INFILE with `chunks`, and returns the verdict.
 fn load(client: &mut RawClient, sql: &str, chunks: &[&[u8]]) -> Result<(), Error> {
     client.command(&[b"\x03", sql.as_bytes()].concat())?;

@@ -18,7 +18,7 @@ use crate::net::{ClientSideTls, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
 use crate::registry::Registry;
 use crate::secrets::{self, Vault};
-use crate::session::Pin;
+use crate::session::{Library, Pin};
 
 /// Buffers of 16 KiB kept for sessions that wake.
 const BUFFERS: usize = 1024;
@@ -32,7 +32,7 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     let vault = Arc::new(Vault::new(load_secrets(&settings)?));
     let metrics = metrics(&lifecycle)?;
     let shared = Arc::new(share(&settings, vault, metrics, &lifecycle)?);
-    let (pool_of, dialer) = (Arc::clone(&shared.cluster), dialer(&settings)?);
+    let (pool_of, dialer) = (Arc::clone(&shared.cluster), dialer(&settings, &shared.metrics)?);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
 
@@ -111,6 +111,7 @@ fn share(
         vault,
         cluster: Arc::new(cluster),
         registry: Arc::new(Registry::new()),
+        library: Library::new(Arc::clone(&metrics), Library::MOST_BYTES),
         metrics,
         lifecycle: lifecycle.clone(),
         buffers: Shelf::new(BUFFERS),
@@ -136,7 +137,7 @@ fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
     tls.map(Some).map_err(Failure::other)
 }
 
-fn dialer(settings: &Settings) -> Result<Dialer, Failure> {
+fn dialer(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Dialer, Failure> {
     let Some(target) = settings.targets.first() else { return Err(Failure::other("no target")) };
     let tls = match settings.tls_target.mode {
         TargetTlsMode::Off => None,
@@ -144,7 +145,7 @@ fn dialer(settings: &Settings) -> Result<Dialer, Failure> {
             Some(TargetTls::new(mode, settings.tls_target.ca.as_deref()).map_err(Failure::other)?)
         }
     };
-    let mut dialer = Dialer::new(target.address.clone(), tls);
+    let mut dialer = Dialer::new(target.address.clone(), tls, Arc::clone(metrics));
     dialer.init_query = settings.pool.init_query.as_str().into();
     dialer.ignored = settings.pool.pin_filter.clone().into();
     Ok(dialer)

@@ -11,6 +11,7 @@ use super::learn::Facts;
 use super::{BackendError, ServerStatements};
 use crate::auth::{Plugin, Proof, Prover};
 use crate::config::Address;
+use crate::metrics::Metrics;
 use crate::net::{self, Stream, TargetTls};
 use crate::secrets::Password;
 use crate::session::Defaults;
@@ -37,10 +38,11 @@ pub struct Dialer {
     /// `pool.pin_filter`, in lower case.
     pub ignored: Arc<[String]>,
     learned: Mutex<HashMap<String, Arc<Facts>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Dialer {
-    pub fn new(address: Address, tls: Option<TargetTls>) -> Self {
+    pub fn new(address: Address, tls: Option<TargetTls>, metrics: Arc<Metrics>) -> Self {
         Self {
             address,
             tls,
@@ -48,6 +50,7 @@ impl Dialer {
             init_query: "".into(),
             ignored: Arc::default(),
             learned: Mutex::default(),
+            metrics,
         }
     }
 
@@ -129,7 +132,8 @@ impl Dialer {
         login.put(&mut out, seq);
         stream.send(&out).await?;
         let first_status = finish(&mut stream, &mut prover, capabilities).await?;
-        Ok(fresh(stream, identity, schema, &greeting, capabilities, first_status))
+        let statements = ServerStatements::new(self.metrics.server.statements.clone());
+        Ok(fresh(stream, identity, schema, &greeting, capabilities, first_status, statements))
     }
 
     async fn secure(
@@ -250,6 +254,7 @@ fn fresh(
     greeting: &Greeting,
     capabilities: Capabilities,
     first_status: Status,
+    statements: ServerStatements,
 ) -> Connection {
     let mariadb = greeting.version.contains("MariaDB");
     let facts = Facts {
@@ -271,7 +276,7 @@ fn fresh(
         has_ghosts: false,
         role_in_doubt: false,
         init_query: "".into(),
-        statements: ServerStatements::default(),
+        statements,
         facts: Arc::new(facts),
         opened: Instant::now(),
         first_status,

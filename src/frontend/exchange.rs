@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::End;
+use super::heal::may_be_sent_again;
 use super::inbound::Incoming;
 use super::prepare::Rewritten;
 use super::refuse::{Lost, Word};
@@ -27,6 +28,16 @@ pub(super) enum Trouble {
     /// Like `Word`, but the connection's state is unknown now.
     Doubtful(Word),
     Server,
+}
+
+/// A request that is on its way.
+pub(super) struct Sent {
+    /// The number of the reply's first packet, as the client waits for it.
+    pub seq: u8,
+    /// As the server will give it.
+    pub server_seq: u8,
+    /// The server took all of it.
+    pub took_it: bool,
 }
 
 /// After these the server closes the connection: shutdown, killed, disconnected.
@@ -65,7 +76,10 @@ impl Session {
             }
         };
         borrowed.busy = true;
-        let (seq, server_took_it) = self.send(&mut borrowed, &prefix, rewritten, incoming).await?;
+        let again = may_be_sent_again(&forward, incoming);
+        let sent = self.send(&mut borrowed, &prefix, rewritten, incoming, again);
+        let sent = sent.await?;
+        let mut server_took_it = sent.took_it;
         if forward.expect == Expect::Nothing {
             self.ledger.on_completion(&Completion::default());
             borrowed.busy = false;
@@ -73,8 +87,13 @@ impl Session {
             self.borrowed = Some(borrowed);
             return Ok(());
         }
-        let mut reply = Reply::new(self.shared.buffers.take(), seq);
-        let relayed = self.relay(&mut borrowed, &mut reply, &prefix, &forward).await;
+        let mut reply = Reply::new(self.shared.buffers.take(), &sent);
+        let mut relayed = self.relay(&mut borrowed, &mut reply, &prefix, &forward).await;
+        if let Err(Broken::Curable(cure)) = relayed {
+            let healed = self.heal(&mut borrowed, &mut reply, &forward, incoming, cure);
+            (relayed, server_took_it) = Box::pin(healed).await;
+        }
+        self.inbound.let_go();
         let outcome = match relayed {
             Ok(()) => self.settle(borrowed, &mut reply).await,
             Err(broken) => Box::pin(self.on_broken(borrowed, broken, &reply, server_took_it)).await,
@@ -189,15 +208,21 @@ impl Session {
         if pinned { Err(End::ServerLost) } else { Ok(()) }
     }
 
-    /// Writes what must come first and the request; streams what is not in the buffer. The second
-    /// value: the server took all of it.
-    async fn send(
+    /// Writes what must come first and the request; streams what is not in the buffer. What is to be
+    /// sent `again` stays in the buffer.
+    pub(super) async fn send(
         &mut self,
         borrowed: &mut Borrowed,
         prefix: &Prefix,
         rewritten: Option<Rewritten>,
         incoming: Incoming,
-    ) -> Result<(u8, bool), End> {
+        again: bool,
+    ) -> Result<Sent, End> {
+        if let Some(rewritten) = &rewritten
+            && let Some(grown) = rewritten.overflow(incoming)
+        {
+            return Box::pin(self.send_recut(borrowed, prefix, rewritten, grown, incoming)).await;
+        }
         let stream = &mut borrowed.stream;
         let front = self.inbound.front(incoming);
         let request = rewritten.as_ref().map_or(&*front, |rewritten| &rewritten.0[..]);
@@ -209,7 +234,11 @@ impl Session {
             out.extend_from_slice(request);
             stream.send(&out).await.is_ok()
         };
-        self.inbound.consume(incoming.here);
+        if again {
+            self.inbound.keep(incoming.here);
+        } else {
+            self.inbound.consume(incoming.here);
+        }
         let mut left = HEADER_LEN + incoming.header.len - incoming.here;
         let mut header = incoming.header;
         loop {
@@ -227,7 +256,8 @@ impl Session {
                 left -= count;
             }
             if header.len < MAX_PAYLOAD {
-                return Ok((header.seq.wrapping_add(1), took_it));
+                let seq = header.seq.wrapping_add(1);
+                return Ok(Sent { seq, server_seq: seq, took_it });
             }
             let next = self.inbound.header(&mut self.stream);
             header = in_time(&self.presence, next).await.map_err(|_| End::HungUp)?;

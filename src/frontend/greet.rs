@@ -156,12 +156,10 @@ impl Guest {
         self.presence.set_activity(Activity::Idle);
         let capabilities = login.capabilities & OFFERED;
         let identity = identity(&self.shared, &account, capabilities);
-        let ledger = Ledger::new(ledger_login(
-            &self.shared,
-            login.schema.as_deref(),
-            u16::from(login.collation),
-            capabilities,
-        ));
+        let schema = login.schema.as_deref();
+        let collation = u16::from(login.collation);
+        let as_logged_in = ledger_login(&self.shared, schema, collation, capabilities);
+        let ledger = Ledger::new(as_logged_in, Arc::clone(&self.shared.library));
         Session::new(
             self.stream,
             self.shared,

@@ -15,6 +15,8 @@ use crate::wire::{Command, HEADER_LEN, Header, MAX_PAYLOAD};
 #[derive(Default)]
 pub struct Inbound {
     bytes: BytesMut,
+    /// So much at the front was sent, and may have to be sent again.
+    kept: usize,
 }
 
 /// The request that stands at the front of the buffer.
@@ -86,6 +88,21 @@ impl Inbound {
         self.bytes.advance(count.min(self.bytes.len()));
     }
 
+    /// In place of [`Inbound::consume`], until [`Inbound::let_go`].
+    pub fn keep(&mut self, count: usize) {
+        self.kept = count.min(self.bytes.len());
+    }
+
+    /// The request that is kept, if one is.
+    pub fn kept(&self) -> &[u8] {
+        self.bytes.get(..self.kept).unwrap_or_default()
+    }
+
+    pub fn let_go(&mut self) {
+        let kept = std::mem::take(&mut self.kept);
+        self.consume(kept);
+    }
+
     /// Up to `most` further bytes, from the buffer or the client. The caller consumes them.
     pub async fn more(&mut self, stream: &mut Stream, most: usize) -> io::Result<&[u8]> {
         if self.bytes.is_empty() {
@@ -102,7 +119,7 @@ impl Inbound {
     /// that it will send no more, since it may still listen. What it sends before that is kept, up
     /// to a bound; past that nobody is told. Cancel-safe.
     pub async fn until_hung_up(&mut self, stream: &mut Stream, shelf: &Shelf) {
-        while self.bytes.len() < HEAD {
+        while self.bytes.len() < self.kept + HEAD {
             if stream.readable().await.is_err() {
                 return;
             }

@@ -8,10 +8,12 @@ mod change_user;
 mod end;
 mod exchange;
 mod greet;
+mod heal;
 mod inbound;
 mod kill;
 mod listen;
 mod prepare;
+mod recut;
 mod refuse;
 mod relay;
 mod restore;
@@ -30,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::net::{ClientSideTls, Shelf};
 use crate::registry::Registry;
 use crate::secrets::Vault;
+use crate::session::Library;
 
 /// What all sessions of the process share.
 pub struct Shared {
@@ -39,6 +42,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
     pub buffers: Arc<Shelf>,
+    pub library: Arc<Library>,
     pub tls: Option<ClientSideTls>,
     pub tls_required: bool,
     pub limits: Limits,

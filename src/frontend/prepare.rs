@@ -13,14 +13,22 @@ use super::serve::Session;
 use crate::backend::{BackendError, Twin};
 use crate::metrics::PrepareWay;
 use crate::pool::Borrowed;
-use crate::session::{Prepared, Refusal, Statement};
+use crate::session::{Prepared, Refusal};
 use crate::wire::{
-    Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, set_statement_id,
-    with_types,
+    Command, Completion, Execute, HEADER_LEN, Header, MAX_PAYLOAD, set_statement_id, with_types,
 };
 
 /// The front of the request, rebuilt; it takes the place of the bytes in the buffer.
 pub(super) struct Rewritten(pub BytesMut);
+
+impl Rewritten {
+    /// `Some`: so much longer than what it replaces that the request must be cut anew, to its very
+    /// end.
+    pub fn overflow(&self, incoming: Incoming) -> Option<usize> {
+        let grown = self.0.len().saturating_sub(incoming.here);
+        (incoming.header.len + grown >= MAX_PAYLOAD).then_some(grown)
+    }
+}
 
 impl Session {
     /// Puts the server's statement id into the request.
@@ -38,6 +46,9 @@ impl Session {
         let known = borrowed.statements.get(&prepared.statement, twin).map(|known| known.id);
         let server_id = match known {
             Some(server_id) => server_id,
+            None if !self.has_room_for(borrowed, twin) => {
+                return Err(Trouble::Word(Word::too_many_cursors()));
+            }
             None => Box::pin(self.prepare_here(borrowed, &prepared, twin, prefix)).await?,
         };
         let payload = self.inbound.front(incoming).get_mut(HEADER_LEN..).unwrap_or_default();
@@ -46,6 +57,19 @@ impl Session {
             return self.bind_types(borrowed, (id, twin), &prepared, incoming);
         }
         Ok(None)
+    }
+
+    /// It is not on the server, or not as it must be.
+    pub(super) fn forget_twin(&mut self, borrowed: &mut Borrowed, id: u32, incoming: Incoming) {
+        let Some(prepared) = self.ledger.statements.get(id) else { return };
+        let twin = twin(id, prepared, self.inbound.front(incoming));
+        borrowed.statements.forget(&prepared.statement, twin);
+    }
+
+    fn has_room_for(&self, borrowed: &mut Borrowed, twin: Twin) -> bool {
+        let mine = &self.ledger.statements;
+        let is_open = |id| mine.get(id).is_some_and(Prepared::is_open);
+        twin == Twin::Shared || borrowed.statements.has_room_for_private(is_open)
     }
 
     /// Under the state the text was prepared in, which decides what it means.
@@ -66,7 +90,7 @@ impl Session {
             self.flush(borrowed, prefix, &there).await?;
         }
         borrowed.busy = true;
-        let ok = borrowed.command(Command::StmtPrepare, &statement.text, Expect::Prepare).await;
+        let ok = self.prepare_with_room(borrowed, &statement.text).await;
         borrowed.busy = false;
         if elsewhere {
             self.approach(borrowed, &now, prefix).await?;
@@ -101,7 +125,7 @@ impl Session {
         if execute.new_params_bound {
             let types = payload.get(execute.types).unwrap_or_default();
             if prepared.types.as_deref() != Some(types) {
-                let types: Arc<[u8]> = types.into();
+                let types = prepared.statement.share_types(types);
                 if let Some(mine) = self.ledger.statements.get_mut(id) {
                     mine.types = Some(Arc::clone(&types));
                 }
@@ -116,11 +140,7 @@ impl Session {
         };
         there.types = Some(Arc::clone(types));
         let mut rebuilt = BytesMut::with_capacity(payload.len() + types.len() + HEADER_LEN);
-        // A packet that grows past the 16 MiB rule would have to be cut anew to its very end.
         let len = incoming.header.len + types.len();
-        if len >= MAX_PAYLOAD {
-            return Err(Trouble::Word(Word::types_too_late()));
-        }
         rebuilt.extend_from_slice(&Header { len, seq: 0 }.bytes());
         with_types(payload, prepared.params, types, &mut rebuilt).map_err(|_| malformed())?;
         Ok(Some(Rewritten(rebuilt)))
@@ -132,13 +152,17 @@ impl Session {
         borrowed: &mut Borrowed,
         completion: &Completion,
     ) {
-        let (Some(ok), Some(text)) = (&completion.prepared, self.ledger.text_under_way()) else {
+        let (Some(ok), Some(statement)) = (&completion.prepared, self.ledger.statement_under_way())
+        else {
             return;
         };
         self.shared.metrics.session.prepares.of(PrepareWay::Client).inc();
-        let reading = self.ledger.reading_under_way();
-        let statement = Statement::new(text, Arc::clone(self.ledger.state()), reading);
-        borrowed.statements.insert(&Arc::new(statement), Twin::Shared, ok.statement_id);
+        if borrowed.astray {
+            // It was prepared in another schema than the one it stands for.
+            borrowed.statements.reject(ok.statement_id);
+        } else {
+            borrowed.statements.insert(statement, Twin::Shared, ok.statement_id);
+        }
     }
 }
 
@@ -149,9 +173,5 @@ fn twin(id: u32, prepared: &Prepared, front: &[u8]) -> Twin {
     // the flags, which name the cursor, stand behind the statement id.
     let opens_cursor = command == Some(Command::StmtExecute)
         && front.get(HEADER_LEN + 5).is_some_and(|flags| *flags != 0);
-    if opens_cursor || prepared.cursor || prepared.long_data {
-        Twin::Private(id)
-    } else {
-        Twin::Shared
-    }
+    if opens_cursor || prepared.is_open() { Twin::Private(id) } else { Twin::Shared }
 }

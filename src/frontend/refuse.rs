@@ -5,10 +5,10 @@
 
 use bytes::BytesMut;
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, ServerStatements};
 use crate::pool::BorrowError;
 use crate::registry::Doom;
-use crate::session::Refusal;
+use crate::session::{Library, Refusal, Statements};
 use crate::wire::{ErrPacket, put_err};
 
 /// An ERR packet to be.
@@ -158,6 +158,14 @@ impl Word {
                 *b"42000",
                 "Can't create more than max_prepared_stmt_count statements (current value: 16382)",
             ),
+            Refusal::StatementsTooLarge => Self::no_more_statements(&format!(
+                "those of this client take {} MiB already",
+                Statements::MOST_BYTES >> 20
+            )),
+            Refusal::LibraryFull => Self::no_more_statements(&format!(
+                "those of all clients together take {} MiB already, the most Tidegate keeps",
+                Library::MOST_BYTES >> 20
+            )),
             Refusal::StatementTooLarge => Self::packet_too_large(),
             Refusal::DiagnosticsGone => Self::new(
                 1235,
@@ -169,17 +177,21 @@ impl Word {
         }
     }
 
+    /// The server's own code for having too many, with the reason that is Tidegate's.
+    fn no_more_statements(why: &str) -> Self {
+        Self::new(1461, *b"42000", format!("Can't create more prepared statements: {why}"))
+    }
+
+    pub fn too_many_cursors() -> Self {
+        Self::no_more_statements(&format!(
+            "{} of this client have a cursor or long data open",
+            ServerStatements::MOST_PRIVATE
+        ))
+    }
+
     /// The server's own words, said in another place.
     pub fn from_server(error: &ErrPacket) -> Self {
         Self::new(error.code, error.state, error.message.clone())
-    }
-
-    pub fn types_too_late() -> Self {
-        Self::new(
-            1235,
-            *b"42000",
-            "This version of Tidegate doesn't yet support 'a packet of 16 MB that relies on parameter types sent earlier'",
-        )
     }
 
     pub fn unknown_thread(id: u64) -> Self {

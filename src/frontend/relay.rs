@@ -9,15 +9,16 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
 
+use super::exchange::Sent;
 use super::refuse::Word;
 use super::restore::{Ahead, Prefix};
 use super::serve::{Session, in_time};
-use crate::metrics::Direction;
+use crate::metrics::{Cure, Direction};
 use crate::pool::Borrowed;
 use crate::session::{Forward, NEUTRAL_SCHEMA};
 use crate::wire::{
     Capabilities, ClientFormat, Completion, ErrPacket, HEADER_LEN, Header, Malformed, Outcome,
-    Progress, ReplyScanner,
+    Progress, ReplyScanner, WHOLE_LIMIT,
 };
 
 pub(super) struct Reply {
@@ -32,13 +33,18 @@ pub(super) struct Reply {
     complete: bool,
     begun: bool,
     first_seq: u8,
+    server_seq: u8,
     error_seq: Option<u8>,
     completion: Completion,
 }
 
 pub(super) enum Broken {
     Client,
-    Server { error: io::Error },
+    /// The reply is an error that need not be the client's to hear.
+    Curable(Cure),
+    Server {
+        error: io::Error,
+    },
 }
 
 /// ER_QUERY_INTERRUPTED
@@ -48,7 +54,7 @@ const INTERRUPTED: u16 = 1317;
 const MOST_BUFFER: usize = 64 * 1024;
 
 impl Reply {
-    pub fn new(buffer: BytesMut, first_seq: u8) -> Self {
+    pub fn new(buffer: BytesMut, sent: &Sent) -> Self {
         Self {
             input: buffer,
             edited: BytesMut::new(),
@@ -56,10 +62,16 @@ impl Reply {
             is_edited: false,
             complete: false,
             begun: false,
-            first_seq,
-            error_seq: Some(first_seq),
+            first_seq: sent.seq,
+            server_seq: sent.server_seq,
+            error_seq: Some(sent.seq),
             completion: Completion::default(),
         }
+    }
+
+    /// The request was sent once more, with types perhaps that it had not before.
+    pub fn follow(&mut self, sent: &Sent) {
+        self.server_seq = sent.server_seq;
     }
 
     pub fn take_completion(&mut self) -> Completion {
@@ -126,6 +138,34 @@ impl Reply {
         Ok(scan.progress)
     }
 
+    /// The error that is all of the reply so far, whole; nothing of it is taken.
+    pub async fn first_error(
+        &mut self,
+        borrowed: &mut Borrowed,
+    ) -> Result<Option<ErrPacket>, Broken> {
+        let Some(header) = Header::peek(&self.input).filter(|header| header.len <= WHOLE_LIMIT)
+        else {
+            return Ok(None);
+        };
+        let end = HEADER_LEN + header.len;
+        while self.input.len() < end {
+            self.read(borrowed, end).await?;
+        }
+        let only = self.input.get(HEADER_LEN..).filter(|_| self.input.len() == end);
+        Ok(only.and_then(|payload| ErrPacket::parse(payload).ok()))
+    }
+
+    /// What has come is not for the client; `instead` is, if given.
+    pub fn start_over(&mut self, instead: Option<&Word>) {
+        self.input.clear();
+        self.scanned = 0;
+        self.edited.clear();
+        self.is_edited = false;
+        if let Some(word) = instead {
+            word.put(&mut self.input, self.first_seq);
+        }
+    }
+
     /// Everything scanned has been sent, or is not for the client.
     fn drop_scanned(&mut self) {
         self.input.advance(self.scanned.min(self.input.len()));
@@ -153,12 +193,20 @@ impl Session {
         }
         self.note_reached(borrowed, refused.is_some());
         let instead = self.word_instead(borrowed, reply, refused.as_ref()).await?;
+        if instead.is_none()
+            && reply.input.get(HEADER_LEN) == Some(&0xFF)
+            && let Some(cure) = Box::pin(self.cure_for(borrowed, reply, forward)).await?
+        {
+            return Err(Broken::Curable(cure));
+        }
+        self.inbound.let_go();
         let mut to = ClientFormat::of(self.capabilities);
         to.first_seq = reply.first_seq;
         to.statement_id = forward.new_statement;
         to.session_track = to.session_track.map(|_| self.ledger.track_filter());
         let mut scanner = ReplyScanner::new(forward.expect, borrowed.format, to)
-            .with_status(self.ledger.status());
+            .with_status(self.ledger.status())
+            .with_server_seq(reply.server_seq);
         loop {
             let progress = reply.scan(&mut scanner)?;
             if progress == Progress::Complete {

@@ -44,7 +44,7 @@ impl Ahead {
 }
 
 impl Prefix {
-    fn push_neutral(&mut self) {
+    pub fn push_neutral(&mut self) {
         put_command(&mut self.bytes, Command::Query, NEUTRAL.as_bytes());
         self.replies.push(Ahead::Neutral);
     }

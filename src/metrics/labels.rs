@@ -84,6 +84,18 @@ label! {
     }
 }
 
+label! {
+    /// What made the server take a request that it had refused.
+    Cure {
+        /// It did not know the statement, which was prepared again (1243).
+        Unknown = "unknown",
+        /// The statement had changed below it, and was prepared again (1615).
+        Changed = "changed",
+        /// It had no room for one more; others were closed (1461).
+        Room = "room",
+    }
+}
+
 /// The commands a client sends, by their byte on the wire; a byte that is none is a spare.
 pub(super) const COMMANDS: &[&str] = &[
     "", // 0x00 is internal to the server

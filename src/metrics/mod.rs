@@ -21,7 +21,7 @@ pub use borrow::Borrow;
 pub use client::Client;
 pub use family::{By, Family, Label};
 pub use labels::{
-    BorrowFailure, BorrowWay, DialOutcome, Direction, Labels, LoginOutcome, PrepareWay,
+    BorrowFailure, BorrowWay, Cure, DialOutcome, Direction, Labels, LoginOutcome, PrepareWay,
     ServerState, Side,
 };
 use make::Make;

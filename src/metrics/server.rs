@@ -13,6 +13,8 @@ pub struct Server {
     pub dials: By<DialOutcome>,
     /// By the index in [`Labels::server_closes`].
     pub closes: Family,
+    /// On all connections.
+    pub statements: IntGauge,
 }
 
 impl Server {
@@ -37,6 +39,10 @@ impl Server {
                 "Connections to targets closed, by why.",
                 "reason",
                 labels.server_closes,
+            )?,
+            statements: make.gauge(
+                "tidegate_server_statements",
+                "Prepared statements on all connections to targets now.",
             )?,
         })
     }

@@ -16,6 +16,7 @@ mod keep;
 mod kill;
 mod rack;
 mod reason;
+mod shed;
 mod shelf;
 
 use std::collections::HashSet;

@@ -18,6 +18,7 @@ use completion::{ends_passing_pins, never_ran};
 use request::{forward, refuse, statement_id};
 
 use super::hints::{self, About, Deed, Dialect, Hints, Reading};
+use super::library::{Library, Statement};
 use super::statement::Statements;
 use super::{Charset, Defaults, Diagnostics, Holdings, Inner, Pins, SessionState, Tracking};
 use crate::wire::{Capabilities, Command, Completion, Expect, Outcome, Status, TrackFilter};
@@ -93,6 +94,10 @@ pub enum Refusal {
         id: u32,
     },
     TooManyStatements,
+    /// Those of this client take too much.
+    StatementsTooLarge,
+    /// Those of all clients do.
+    LibraryFull,
     /// The answer lives on a connection that went back after the last statement.
     DiagnosticsGone,
     /// A text to be prepared must be kept whole.
@@ -178,6 +183,7 @@ pub struct Ledger {
     tables_locked: bool,
     pins: Pins,
     holdings: Holdings,
+    library: Arc<Library>,
     pub statements: Statements,
     pub diagnostics: Diagnostics,
     /// The diagnostics on the connection in hand are not the client's any more: the proxy has asked
@@ -207,9 +213,10 @@ struct Pending {
     reading: Option<Reading>,
     /// Reads on while the rest of a long statement passes by.
     scanner: Option<Box<hints::Scanner>>,
-    /// What must be seen once more after the reply: a text to be prepared; an insert, for the id
-    /// that may stand in it.
-    kept: Option<Bytes>,
+    /// Of a COM_STMT_PREPARE.
+    prepares: Option<Arc<Statement>>,
+    /// Of an insert: the id that its reply reports may stand in it.
+    given: Option<Bytes>,
     statement: Option<u32>,
     option: Option<bool>,
     deed: Option<Box<Deed>>,
@@ -220,7 +227,7 @@ struct Pending {
 }
 
 impl Ledger {
-    pub fn new(login: Login) -> Self {
+    pub fn new(login: Login, library: Arc<Library>) -> Self {
         let state = Arc::new(initial_state(&login));
         let status = login.status & LASTING_STATUS;
         let dialect = dialect(&state, &login, status);
@@ -234,6 +241,7 @@ impl Ledger {
             tables_locked: false,
             pins: Pins::default(),
             holdings: Holdings::default(),
+            library,
             statements: Statements::default(),
             diagnostics: Diagnostics::default(),
             asked: false,
@@ -251,13 +259,13 @@ impl Ledger {
 
     /// A new user on the same wire: nothing of the old session stays.
     pub fn log_in(&mut self, login: Login) {
-        *self = Self::new(login);
+        *self = Self::new(login, Arc::clone(&self.library));
     }
 
     /// COM_RESET_CONNECTION: everything but the schema returns to what it was after the login.
     pub fn reset(&mut self) {
         let schema = self.state.schema().map(str::to_owned);
-        *self = Self::new(self.login.clone());
+        *self = Self::new(self.login.clone(), Arc::clone(&self.library));
         self.set_state(self.state.with_schema(schema.as_deref()));
     }
 
@@ -304,7 +312,8 @@ impl Ledger {
     /// What of the trackers the client is to see of the reply under way. While its own are in place,
     /// that is all there is.
     pub fn track_filter(&self) -> TrackFilter {
-        if self.reading_under_way().hints.contains(Hints::SESSION_TRACK) {
+        let named = |reading: Reading| reading.hints.contains(Hints::SESSION_TRACK);
+        if self.pending.reading.is_some_and(named) {
             return TrackFilter::everything();
         }
         let gtids = self.state.variable("session_track_gtids");
@@ -328,9 +337,9 @@ impl Ledger {
         unread || reading.is_some_and(|reading| reading.hints.intersects(may))
     }
 
-    /// The text of a COM_STMT_PREPARE whose reply is under way.
-    pub fn text_under_way(&self) -> Option<Bytes> {
-        self.pending.kept.clone().filter(|_| self.pending.command == Some(Command::StmtPrepare))
+    /// Of a COM_STMT_PREPARE whose reply is under way.
+    pub fn statement_under_way(&self) -> Option<&Arc<Statement>> {
+        self.pending.prepares.as_ref()
     }
 
     /// Is the statement under way one that loads a file of the client's? A long one that is still
@@ -339,10 +348,6 @@ impl Ledger {
         self.pending.reading.is_none_or(|reading| {
             reading.hints.intersects(Hints::LOAD_LOCAL | Hints::UNREADABLE | Hints::CALL)
         })
-    }
-
-    pub fn reading_under_way(&self) -> Reading {
-        self.pending.reading.unwrap_or_default()
     }
 
     /// `held`: the session has a connection already.

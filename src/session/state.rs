@@ -162,6 +162,17 @@ impl SessionState {
         .sealed()
     }
 
+    /// What decides the meaning of a text, and nothing else of a session's own.
+    #[must_use]
+    pub fn to_read(self: &Arc<Self>) -> Arc<Self> {
+        let own = self.user_variables.is_some() || self.role.is_some();
+        if !own && self.next_transaction.is_none() {
+            return Arc::clone(self);
+        }
+        let (user_variables, role, next_transaction) = (None, None, None);
+        Arc::new(Self { user_variables, role, next_transaction, ..(**self).clone() }.sealed())
+    }
+
     fn reading_variables(&self) -> impl Iterator<Item = (&Box<str>, &Box<str>)> {
         self.variables.iter().filter(|(name, _)| is_reading(name))
     }

@@ -1,52 +1,13 @@
 //! Prepared statements as a session sees them: its own ids, which outlive any connection.
 //!
-//! Owns the texts, the counts and the parameter types last bound. It never knows a server's
-//! statement id: each connection keeps those for itself.
+//! Owns which statements a session has, the counts and the parameter types last bound, and how much
+//! of it one session may have. It never knows a server's statement id: each connection keeps those
+//! for itself.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::SessionState;
-use super::hints::{Deed, Reading};
-
-/// A text and the state it was prepared under, which decides what it means.
-#[derive(Debug)]
-pub struct Statement {
-    pub text: Bytes,
-    pub state: Arc<SessionState>,
-    pub reading: Reading,
-    pub deed: Option<Box<Deed>>,
-    fingerprint: u64,
-}
-
-impl Statement {
-    pub fn new(text: Bytes, state: Arc<SessionState>, reading: Reading) -> Self {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        state.reading_fingerprint().hash(&mut hasher);
-        Self { text, state, reading, deed: None, fingerprint: hasher.finish() }
-    }
-
-    /// What it does by name.
-    #[must_use]
-    pub fn with_deed(self, deed: Option<Box<Deed>>) -> Self {
-        Self { deed, ..self }
-    }
-
-    pub fn fingerprint(&self) -> u64 {
-        self.fingerprint
-    }
-
-    /// May one server-side statement serve both?
-    pub fn same(&self, other: &Self) -> bool {
-        self.fingerprint == other.fingerprint
-            && self.text == other.text
-            && self.state.reads_like(&other.state)
-    }
-}
+use super::library::Statement;
 
 /// One of a session's statements.
 #[derive(Clone, Debug)]
@@ -62,16 +23,33 @@ pub struct Prepared {
     pub cursor: bool,
 }
 
+impl Prepared {
+    /// Something of it lives on the connection in hand, which must stay there.
+    pub fn is_open(&self) -> bool {
+        self.cursor || self.long_data
+    }
+
+    /// What a session is charged for it: the types may be its own, two bytes a parameter.
+    fn bytes(&self) -> usize {
+        self.statement.text.len() + 2 * usize::from(self.params)
+    }
+}
+
 /// All of a session's statements, by the id the client knows.
 #[derive(Debug, Default)]
 pub struct Statements {
     last_id: u32,
+    bytes: usize,
     by_id: HashMap<u32, Prepared>,
 }
 
 impl Statements {
     /// The server's default for max_prepared_stmt_count, which is a bound over all its clients.
     pub const MOST: usize = 16_382;
+
+    /// Of texts and types: so many statements may have 4 KiB each. Without it the types alone, which
+    /// sessions do not always share, could be 2 GiB a session.
+    pub const MOST_BYTES: usize = 64 << 20;
 
     pub fn len(&self) -> usize {
         self.by_id.len()
@@ -83,6 +61,10 @@ impl Statements {
 
     pub fn is_full(&self) -> bool {
         self.by_id.len() >= Self::MOST
+    }
+
+    pub fn has_room_for(&self, text: usize) -> bool {
+        self.bytes + text <= Self::MOST_BYTES
     }
 
     /// The id that [`Statements::insert`] will use next.
@@ -100,6 +82,7 @@ impl Statements {
     pub fn insert(&mut self, prepared: Prepared) -> u32 {
         let id = self.next_id();
         self.last_id = id;
+        self.bytes += prepared.bytes();
         self.by_id.insert(id, prepared);
         id
     }
@@ -113,11 +96,13 @@ impl Statements {
     }
 
     pub fn remove(&mut self, id: u32) -> Option<Prepared> {
-        self.by_id.remove(&id)
+        let removed = self.by_id.remove(&id)?;
+        self.bytes -= removed.bytes();
+        Some(removed)
     }
 
     pub fn clear(&mut self) {
-        self.by_id = HashMap::new();
+        *self = Self { last_id: self.last_id, ..Self::default() };
     }
 
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Prepared> {
@@ -130,5 +115,39 @@ impl Statements {
 
     pub fn any_long_data(&self) -> bool {
         self.by_id.values().any(|prepared| prepared.long_data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Labels, Metrics};
+    use crate::session::hints::Reading;
+    use crate::session::{Charset, Library, SessionState};
+
+    #[test]
+    fn one_session_has_its_bound() {
+        let library = Library::new(Metrics::new(&Labels::default()).unwrap(), 1 << 20);
+        let state = Arc::new(SessionState::new(None, &Charset::canonical(), false));
+        let statement = library.intern(b"DO ?, ...", &state, Reading::default(), || None).unwrap();
+        let wide = Prepared {
+            statement,
+            params: u16::MAX,
+            columns: 0,
+            types: None,
+            long_data: false,
+            cursor: false,
+        };
+        let mut statements = Statements::default();
+        while statements.has_room_for(9) {
+            statements.insert(wide.clone());
+        }
+        assert_eq!(statements.len(), 512);
+        statements.remove(7).unwrap();
+        assert!(statements.has_room_for(9));
+        assert!(statements.remove(7).is_none());
+        statements.clear();
+        assert!(statements.has_room_for(16 << 20));
+        assert_eq!(statements.insert(wide), 513, "ids are not used twice");
     }
 }

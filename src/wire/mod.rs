@@ -19,6 +19,7 @@ mod login;
 mod malformed;
 mod ok;
 mod prepare;
+mod recut;
 mod reply;
 mod result_set;
 mod session_track;
@@ -43,6 +44,7 @@ pub use login::{Login, SslRequest};
 pub use malformed::Malformed;
 pub use ok::{OkPacket, OkReply, put_ok};
 pub use prepare::PrepareOk;
+pub use recut::Recut;
 pub use reply::{
     ClientFormat, Completion, Expect, Outcome, Progress, ReplyScanner, Scan, ServerFormat,
     WHOLE_LIMIT,

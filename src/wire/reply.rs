@@ -93,6 +93,8 @@ pub struct ReplyScanner {
     eof_due: bool,
     /// From the server's sequence ids to the client's; unknown before the first packet.
     shift: Option<u8>,
+    /// What it will be.
+    first_shift: u8,
     next_seq: u8,
     needs: usize,
     /// For the EOFs the scanner itself says.
@@ -140,6 +142,7 @@ impl ReplyScanner {
             continued: false,
             eof_due: false,
             shift: None,
+            first_shift: 0,
             next_seq: to.first_seq,
             to,
             needs: HEADER_LEN + 1,
@@ -152,6 +155,14 @@ impl ReplyScanner {
                 _ => Completion::default(),
             },
         }
+    }
+
+    /// For a request that reached the server in more packets than the client had sent: the number of
+    /// the reply's first packet.
+    #[must_use]
+    pub fn with_server_seq(mut self, seq: u8) -> Self {
+        self.first_shift = self.next_seq.wrapping_sub(seq);
+        self
     }
 
     /// The session's status flags as last known, for EOFs a server that says none would have put
@@ -203,7 +214,7 @@ impl ReplyScanner {
     /// What was added to the server's sequence ids to make the client's: the client's LOCAL INFILE
     /// packets need it subtracted.
     pub fn seq_shift(&self) -> u8 {
-        self.shift.unwrap_or_default()
+        self.shift.unwrap_or(self.first_shift)
     }
 
     /// The client has sent a LOCAL INFILE packet with this sequence id.

@@ -56,9 +56,10 @@ pub fn verdict(place: Place, first: u8, len: usize, deprecate_eof: bool) -> Verd
     match place {
         Place::Query | Place::Execute => match first {
             0x00 => Verdict::Ok,
-            0xFB if place == Place::Query => Verdict::LocalInfile,
+            // MariaDB prepares LOAD DATA.
+            0xFB => Verdict::LocalInfile,
             0xFE if terminator => Verdict::Terminator,
-            0xFB | 0xFE => Verdict::Unexpected,
+            0xFE => Verdict::Unexpected,
             _ => Verdict::ColumnCount,
         },
         Place::Prepare if first == 0x00 => Verdict::PrepareOk,
@@ -94,7 +95,7 @@ mod tests {
             (Place::Query, 0xFC, 3, Verdict::ColumnCount),
             (Place::Query, 0xFE, 7, Verdict::Terminator),
             (Place::Execute, 0x00, 7, Verdict::Ok),
-            (Place::Execute, 0xFB, 12, Verdict::Unexpected),
+            (Place::Execute, 0xFB, 12, Verdict::LocalInfile),
             (Place::Execute, 0x02, 1, Verdict::ColumnCount),
             (Place::Prepare, 0x00, 12, Verdict::PrepareOk),
             (Place::Prepare, 0xFF, 12, Verdict::Err),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Ledger, Open, Pending};
 use crate::session::hints::{Act, Deed, Head, Hints, Reading, deed, read};
-use crate::session::statement::{Prepared, Statement, Statements};
+use crate::session::statement::{Prepared, Statements};
 use crate::session::{Inner, Pin, Ran, Tracking};
 use crate::wire::{Change, Command, Completion, Outcome, Status};
 
@@ -107,7 +107,7 @@ impl Ledger {
             .reading
             .is_some_and(|reading| reading.hints.contains(Hints::LAST_INSERT_ID_SET));
         let binary = pending.command == Some(Command::StmtExecute);
-        let given = pending.kept.as_ref().is_none_or(|given| mentions(given, id, binary));
+        let given = pending.given.as_ref().is_none_or(|given| mentions(given, id, binary));
         if given && !reports {
             self.doubtful_id = (!pending.insert_id_told).then_some(id);
             self.open.insert(Open::INSERT_ID);
@@ -316,12 +316,9 @@ impl Ledger {
     }
 
     pub(super) fn note_prepared(&mut self, pending: &Pending, completion: &Completion) {
-        if let (Some(ok), Some(text)) = (&completion.prepared, &pending.kept) {
-            let reading = pending.reading.unwrap_or_default();
-            let statement = Statement::new(text.clone(), Arc::clone(&self.state), reading)
-                .with_deed(deed_always(text, reading, self.dialect));
+        if let (Some(ok), Some(statement)) = (&completion.prepared, &pending.prepares) {
             self.statements.insert(Prepared {
-                statement: Arc::new(statement),
+                statement: statement.clone(),
                 params: ok.params,
                 columns: ok.columns,
                 types: None,
@@ -455,7 +452,7 @@ fn executes(reading: Reading) -> Reading {
     Reading { head: Head::Execute, hints: Hints::TEXT_PREPARE, ..reading }
 }
 
-fn deed_always(
+pub(super) fn deed_always(
     text: &[u8],
     reading: Reading,
     dialect: crate::session::hints::Dialect,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::completion::deed_always;
 use super::{Answer, Cell, Forward, Ledger, Open, Plan, Refusal, Request};
 use crate::session::Pin;
 use crate::session::hints::{self, About, Asked, Head, Hints, Reading};
@@ -41,7 +42,7 @@ impl Ledger {
             return refuse(Refusal::DiagnosticsGone);
         }
         if inserts(reading) && request.body.len() <= LONGEST_GIVEN {
-            self.pending.kept = Some(Bytes::copy_from_slice(request.body));
+            self.pending.given = Some(Bytes::copy_from_slice(request.body));
         }
         let tracking = reading.hints.contains(Hints::SESSION_TRACK) && self.pending.inner.is_none();
         if tracking {
@@ -174,9 +175,17 @@ impl Ledger {
         if !request.whole {
             return refuse(Refusal::StatementTooLarge);
         }
-        let text = Bytes::copy_from_slice(request.body);
-        self.pending.reading = Some(hints::read(&text, self.dialect_of(&text)));
-        self.pending.kept = Some(text);
+        if !self.statements.has_room_for(request.body.len()) {
+            return refuse(Refusal::StatementsTooLarge);
+        }
+        let dialect = self.dialect_of(request.body);
+        let reading = hints::read(request.body, dialect);
+        let deed = || deed_always(request.body, reading, dialect);
+        let Some(statement) = self.library.intern(request.body, &self.state, reading, deed) else {
+            return refuse(Refusal::LibraryFull);
+        };
+        self.pending.reading = Some(reading);
+        self.pending.prepares = Some(statement);
         Plan::Forward(Forward {
             new_statement: Some(self.statements.next_id()),
             ..Forward::plain(Expect::Prepare)
@@ -195,12 +204,12 @@ impl Ledger {
             return refuse(Refusal::DiagnosticsGone);
         }
         if inserts(reading) && request.whole && request.body.len() <= LONGEST_GIVEN {
-            self.pending.kept = Some(Bytes::copy_from_slice(request.body));
+            self.pending.given = Some(Bytes::copy_from_slice(request.body));
         }
         let tracking = reading.hints.contains(Hints::SESSION_TRACK);
         if tracking {
-            let text = self.statements.get(id).map(|it| it.statement.text.clone());
-            self.note_unreported(&text.unwrap_or_default());
+            let text = self.statements.get(id).map(|it| Arc::clone(&it.statement));
+            self.note_unreported(text.as_ref().map_or(&[][..], |statement| &statement.text));
         }
         let forward = self.forward_text(Expect::Execute, reading, held);
         Plan::Forward(Forward { statement: Some(id), tracking, ..forward })

@@ -1,6 +1,7 @@
 //! Transcripts: what a client says, what the server answered, and what becomes of the connection.
 
 use super::*;
+use crate::metrics::{Labels, Metrics};
 use crate::session::hints::Asked;
 use crate::session::{Pin, Question, UserValue};
 use crate::wire::{Change, Column, ErrPacket, PrepareOk, TextTable};
@@ -12,7 +13,7 @@ fn in_transaction() -> Status {
 }
 
 fn ledger() -> Ledger {
-    Ledger::new(Login {
+    let login = Login {
         schema: Some("shop".into()),
         charset: Charset::canonical(),
         capabilities: Capabilities::empty(),
@@ -23,7 +24,9 @@ fn ledger() -> Ledger {
             ignored: ["group_concat_max_len".to_owned(), "@rank".to_owned()].into(),
             ..Defaults::default()
         }),
-    })
+    };
+    let metrics = Metrics::new(&Labels::default()).unwrap();
+    Ledger::new(login, Library::new(metrics, 1 << 20))
 }
 
 fn ok(status: Status, changes: Vec<Change>) -> Completion {
@@ -589,4 +592,25 @@ fn a_long_statement_is_read_while_it_passes() {
     talk.ledger.on_request_bytes(b"CK('a', 1)");
     assert_eq!(talk.hear(&rows(1)), Disposition::Hold);
     assert_eq!(talk.pins(), ["user_lock"]);
+}
+
+#[test]
+fn texts_beyond_the_bound_are_refused_and_refused_ones_leave_nothing() {
+    let mut talk = Talk::new();
+    let (long, other) = (vec![b'x'; 600_000], vec![b'y'; 600_000]);
+    let prepared = PrepareOk { statement_id: 9, columns: 0, params: 0, warnings: 0 };
+    let prepared = Completion { prepared: Some(prepared), ..ok(AUTOCOMMIT, vec![]) };
+    // The server will not have it.
+    assert!(matches!(talk.ask(Command::StmtPrepare, &long), Plan::Forward(_)));
+    talk.hear(&failed(1064));
+    assert!(matches!(talk.ask(Command::StmtPrepare, &other), Plan::Forward(_)));
+    talk.hear(&prepared);
+    let plan = talk.ask(Command::StmtPrepare, &long);
+    assert_eq!(plan, Plan::Answer(Answer::Refuse(Refusal::LibraryFull)));
+    assert!(matches!(talk.ask(Command::StmtPrepare, &other), Plan::Forward(_)), "it is there");
+    talk.hear(&prepared);
+    talk.ask(Command::StmtClose, &1_u32.to_le_bytes());
+    assert_eq!(talk.ask(Command::StmtPrepare, &long), plan);
+    talk.ask(Command::StmtClose, &2_u32.to_le_bytes());
+    assert!(matches!(talk.ask(Command::StmtPrepare, &long), Plan::Forward(_)));
 }

@@ -203,13 +203,27 @@ fn fetched_rows() {
 }
 
 #[test]
+fn the_first_number_of_a_request_that_grew_by_a_packet() {
+    let server = b"\x07\0\0\x03\0\0\0\x02\0\0\0";
+    let mut to = client(true, true);
+    to.first_seq = 2;
+    let mut scanner = ReplyScanner::new(Expect::Execute, NEW, to.clone()).with_server_seq(3);
+    let seen = drive(&mut scanner, server, &[]).unwrap();
+    assert_eq!(&seen.client[..], b"\x07\0\0\x02\0\0\0\x02\0\0\0");
+    let mut scanner = ReplyScanner::new(Expect::Execute, NEW, to);
+    assert!(drive(&mut scanner, server, &[]).is_err());
+}
+
+#[test]
 fn local_infile() {
     let server = b"\x05\0\0\x01\xFBfile\x08\0\0\x04\0\x02\0\x02\0\0\0\0";
-    let seen = scan(Expect::Query, NEW, &client(true, true), server);
-    assert_eq!((&seen.client[..], seen.asked), (&server[..], 1));
-    assert_eq!(seen.completion.affected_rows, 2);
+    for expect in [Expect::Query, Expect::Execute] {
+        let seen = scan(expect, NEW, &client(true, true), server);
+        assert_eq!((&seen.client[..], seen.asked), (&server[..], 1));
+        assert_eq!(seen.completion.affected_rows, 2);
+    }
     // Only there: elsewhere the byte is NULL, or nothing.
-    let mut scanner = ReplyScanner::new(Expect::Execute, NEW, client(true, true));
+    let mut scanner = ReplyScanner::new(Expect::Single, NEW, client(true, true));
     assert!(drive(&mut scanner, server, &[]).is_err());
 }
 
