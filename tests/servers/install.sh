@@ -193,15 +193,16 @@ install_sysbench() {
 
 install_python_drivers() {
     local venv=$CACHE/python
-    "$venv/bin/python" -c 'import pymysql, cryptography, mysql.connector' 2>/dev/null && return
+    "$venv/bin/python" -c 'import pymysql, cryptography, mysql.connector, django' 2>/dev/null && return
     if ! has python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         apt_install python3 python3-venv
     fi
-    say "pip install PyMySQL mysql-connector-python"
+    say "pip install PyMySQL mysql-connector-python Django"
     mkdir -p "$CACHE"
     python3 -m venv --clear "$venv"
     # PyMySQL needs cryptography for caching_sha2_password without TLS.
-    "$venv/bin/pip" install -q --disable-pip-version-check PyMySQL cryptography mysql-connector-python >&2
+    "$venv/bin/pip" install -q --disable-pip-version-check PyMySQL cryptography mysql-connector-python \
+        'Django<6' >&2
 }
 
 install_node_driver() {
@@ -233,6 +234,7 @@ build_go() {
 
 install_go_driver() {
     build_go driver go
+    build_go crowd go_crowd
 }
 
 # Two of them: the one that Debian 12 has (2.7), and sid's (3.5), which is what is used elsewhere. A jar
@@ -265,7 +267,7 @@ fetch_connector_3() {
 build_java() {
     local folder=$CACHE/java source class
     source=$(sources java)
-    for class in Connector; do
+    for class in Connector Crowd; do
         if [ ! -e "$folder/$class.class" ] || [ "$source/$class.java" -nt "$folder/$class.class" ]; then
             say "javac tests/drivers/java"
             javac -d "$folder" "$source"/*.java
@@ -275,12 +277,12 @@ build_java() {
 }
 
 install_ruby_driver() {
-    has ruby && ruby -e 'require "mysql2"' 2>/dev/null && return
-    apt_install ruby ruby-mysql2
+    has ruby && ruby -e 'require "mysql2"; require "active_record"' 2>/dev/null && return
+    apt_install ruby ruby-mysql2 ruby-activerecord
 }
 
 install_php_driver() {
-    has php && php -r 'exit(extension_loaded("pdo_mysql") ? 0 : 1);' && return
+    has php && php -r 'exit(extension_loaded("pdo_mysql") && extension_loaded("pcntl") ? 0 : 1);' && return
     apt_install php-cli php-mysql
 }
 
