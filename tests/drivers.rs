@@ -43,6 +43,10 @@ drivers! {
     python_connector: cache().join("python/bin/python"), &[script("python_connector.py")];
     node_mysql2: "node", &[script("node_mysql2.js")];
     go_sql_driver: cache().join("go/driver"), &[];
+    connector_j_2: "java", &java("/usr/share/java/mariadb-java-client.jar");
+    connector_j_3: "java", &java(cache().join("java/mariadb-3.jar"));
+    ruby_mysql2: "ruby", &[script("ruby_mysql2.rb")];
+    php_pdo: "php", &[script("php_pdo.php")];
     cli_mysql: script("cli.sh"), &[cache().join("mysql-9.7/bin/mysql")];
     cli_mariadb: script("cli.sh"), &["mariadb".into()];
     rust_mysql_async: "", &[];
@@ -75,12 +79,23 @@ fn script(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/drivers").join(name)
 }
 
+/// The classes that install.sh made of `tests/drivers/java`, on one version of the driver.
+fn java(driver: impl Into<PathBuf>) -> [PathBuf; 3] {
+    let mut class_path = cache().join("java").into_os_string();
+    class_path.push(":");
+    class_path.push(driver.into());
+    ["-cp".into(), class_path.into(), "Connector".into()]
+}
+
 /// Runs one driver's script; without a program it is this test's own, `mysql_async`.
 fn run(program: &Path, arguments: &[PathBuf], port: u16, tls: bool) {
     if program.as_os_str().is_empty() {
         return mysql_async_script(port, tls);
     }
-    if arguments.iter().any(|program| program.starts_with(cache()) && !program.exists()) {
+    if arguments
+        .iter()
+        .any(|program| program.starts_with(cache().join("mysql-9.7")) && !program.exists())
+    {
         return; // the mysql client comes with the server, whose absence has been told
     }
     let output = Command::new("timeout")

@@ -75,7 +75,7 @@ install_build() {
     if ! has cc make; then apt_install build-essential; fi
 }
 
-# --- MySQL ------------------------------------------------------------------------------------
+# --- Debian sid -------------------------------------------------------------------------------
 
 # Where this machine's apt gets Debian from, so that a mirror somebody chose is used for sid too.
 debian_mirror() {
@@ -85,6 +85,28 @@ debian_mirror() {
         awk '$1 !~ /security/ && $1 ~ /\/debian\/?$/ { print $1; exit }') || true
     printf '%s' "${uri:-http://deb.debian.org/debian}"
 }
+
+# Makes an apt of its own in a folder, its options in `sid`: it knows only sid and believes nothing is
+# installed, so it brings the whole closure down to libc, and the system's apt never hears of it.
+open_sid() {
+    local work=$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
+    [ -e "$keyring" ] || apt_install debian-archive-keyring
+    mirror=$(debian_mirror)
+    mkdir -p "$work"/{lists/partial,archives/partial,none}
+    : >"$work/status"
+    echo "deb [signed-by=$keyring] $mirror sid main" >"$work/sources.list"
+    sid=(
+        -qq
+        -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=-
+        -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts="$work/none"
+        -o Dir::State::Lists="$work/lists" -o Dir::State::status="$work/status"
+        -o Dir::State="$work" -o Dir::Cache="$work" -o Dir::Cache::Archives="$work/archives"
+        -o APT::Install-Recommends=false -o APT::Sandbox::User="$(id -un)"
+        -o Acquire::Languages=none -o Debug::NoLocking=true
+    )
+}
+
+# --- MySQL ------------------------------------------------------------------------------------
 
 mysql_works() { "$MYSQL/bin/mysqld" --version >/dev/null 2>&1 && "$MYSQL/bin/mysql" --version >/dev/null 2>&1; }
 
@@ -113,36 +135,19 @@ install_mysql() {
     has dpkg || die "needs dpkg to unpack MySQL"
     mkdir -p "$CACHE"
 
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    [ -e "$keyring" ] || apt_install debian-archive-keyring
-
-    local work mirror
+    local work
     work=$(mktemp -d "$CACHE/mysql.XXXXXX")
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '$work'" EXIT
-    mirror=$(debian_mirror)
-    mkdir -p "$work"/{lists/partial,archives/partial,none,tree}
-    : >"$work/status"
-    echo "deb [signed-by=$keyring] $mirror sid main" >"$work/sources.list"
-
-    # An apt of its own: it knows only sid and believes nothing is installed, so it brings the whole
-    # closure down to libc, and the system's apt never hears of it.
-    local private=(
-        -qq
-        -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=-
-        -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts="$work/none"
-        -o Dir::State::Lists="$work/lists" -o Dir::State::status="$work/status"
-        -o Dir::State="$work" -o Dir::Cache="$work" -o Dir::Cache::Archives="$work/archives"
-        -o APT::Install-Recommends=false -o APT::Sandbox::User="$(id -un)"
-        -o Acquire::Languages=none -o Debug::NoLocking=true
-    )
+    open_sid "$work"
     say "MySQL: reading Debian sid's package list"
-    apt-get "${private[@]}" update >&2 || die "MySQL: Debian sid cannot be read; $without_mysql"
+    apt-get "${sid[@]}" update >&2 || die "MySQL: Debian sid cannot be read; $without_mysql"
     say "MySQL: downloading mysql-server-core, mysql-client-core and what they stand on (70 MB)"
-    apt-get "${private[@]}" -y install --download-only mysql-server-core mysql-client-core >&2 ||
+    apt-get "${sid[@]}" -y install --download-only mysql-server-core mysql-client-core >&2 ||
         die "MySQL: not to be had from Debian sid today; $without_mysql"
 
     local package
+    mkdir "$work/tree"
     for package in "$work"/archives/*.deb; do dpkg -x "$package" "$work/tree"; done
 
     local loader libraries
@@ -188,15 +193,16 @@ install_sysbench() {
 
 install_python_drivers() {
     local venv=$CACHE/python
-    "$venv/bin/python" -c 'import pymysql, cryptography, mysql.connector' 2>/dev/null && return
+    "$venv/bin/python" -c 'import pymysql, cryptography, mysql.connector, django' 2>/dev/null && return
     if ! has python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         apt_install python3 python3-venv
     fi
-    say "pip install PyMySQL mysql-connector-python"
+    say "pip install PyMySQL mysql-connector-python Django"
     mkdir -p "$CACHE"
     python3 -m venv --clear "$venv"
     # PyMySQL needs cryptography for caching_sha2_password without TLS.
-    "$venv/bin/pip" install -q --disable-pip-version-check PyMySQL cryptography mysql-connector-python >&2
+    "$venv/bin/pip" install -q --disable-pip-version-check PyMySQL cryptography mysql-connector-python \
+        'Django<6' >&2
 }
 
 install_node_driver() {
@@ -209,25 +215,85 @@ install_node_driver() {
         npm install --silent --no-audit --no-fund --ignore-scripts mysql2 >&2)
 }
 
+sources() { cd "$(dirname "${BASH_SOURCE[0]}")/../drivers/$1" && pwd; }
+
 # Built here and not by the test: a compile is an installation's work. Debian's driver lives in a
 # GOPATH, so modules are off and nothing is fetched.
-install_go_driver() {
-    local program=$CACHE/go/driver source
-    source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../drivers/go" && pwd)
+build_go() {
+    local program=$CACHE/go/$1 source
+    source=$(sources "$2")
     [ -x "$program" ] && [ ! "$source/main.go" -nt "$program" ] && return
     if ! has go || [ ! -d /usr/share/gocode/src/github.com/go-sql-driver/mysql ]; then
         apt_install golang-go golang-github-go-sql-driver-mysql-dev
     fi
-    say "go build tests/drivers/go"
+    say "go build tests/drivers/$2"
     mkdir -p "$CACHE/go"
     (cd "$source" && GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode GOCACHE="$CACHE/go/cache" \
         go build -o "$program" main.go)
+}
+
+install_go_driver() {
+    build_go driver go
+    build_go crowd go_crowd
+}
+
+# Two of them: the one that Debian 12 has (2.7), and sid's (3.5), which is what is used elsewhere. A jar
+# needs nothing of the system it came with.
+install_java_driver() {
+    local jar=/usr/share/java/mariadb-java-client.jar
+    if [ ! -e "$jar" ] || ! has java javac; then apt_install libmariadb-java default-jdk-headless; fi
+    mkdir -p "$CACHE/java"
+    build_java
+    [ -e "$CACHE/java/mariadb-3.jar" ] || fetch_connector_3
+}
+
+fetch_connector_3() {
+    local work
+    work=$(mktemp -d "$CACHE/connector.XXXXXX")
+    # shellcheck disable=SC2064 # the folder of now
+    trap "rm -rf '$work'" EXIT
+    open_sid "$work"
+    say "MariaDB Connector/J: downloading it from Debian sid"
+    apt-get "${sid[@]}" update >&2 || die "MariaDB Connector/J: Debian sid cannot be read"
+    (cd "$work" && apt-get "${sid[@]}" download libmariadb-java >&2) ||
+        die "MariaDB Connector/J: not to be had from Debian sid today"
+    dpkg -x "$work"/libmariadb-java_*.deb "$work/tree"
+    cp -L "$work/tree/usr/share/java/mariadb-java-client.jar" "$work/jar"
+    mv "$work/jar" "$CACHE/java/mariadb-3.jar"
+    rm -rf "$work"
+}
+
+# Compiled against JDBC alone, so one set of classes serves every version of the driver.
+build_java() {
+    local folder=$CACHE/java source class
+    source=$(sources java)
+    for class in Connector Crowd; do
+        if [ ! -e "$folder/$class.class" ] || [ "$source/$class.java" -nt "$folder/$class.class" ]; then
+            say "javac tests/drivers/java"
+            javac -d "$folder" "$source"/*.java
+            return
+        fi
+    done
+}
+
+install_ruby_driver() {
+    has ruby && ruby -e 'require "mysql2"; require "active_record"' 2>/dev/null && return
+    apt_install ruby ruby-mysql2 ruby-activerecord
+}
+
+install_php_driver() {
+    has php && php -r 'exit(extension_loaded("pdo_mysql") && extension_loaded("pcntl") ? 0 : 1);' && return
+    apt_install php-cli php-mysql
 }
 
 install_drivers() {
     install_python_drivers
     install_node_driver
     install_go_driver
+    install_ruby_driver
+    install_php_driver
+    # Last: it needs sid.
+    install_java_driver
 }
 
 # --- the door ---------------------------------------------------------------------------------
