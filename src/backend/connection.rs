@@ -45,7 +45,7 @@ pub struct Connection {
 
 impl Connection {
     /// Sends one command and reads its reply, throwing rows away. Not cancel-safe: a connection
-    /// dropped half-way must be closed.
+    /// dropped half-way must be closed. Not for COM_QUERY, whose shape is the connection's.
     pub async fn command(
         &mut self,
         command: Command,
@@ -54,7 +54,18 @@ impl Connection {
     ) -> Result<Completion, BackendError> {
         let mut out = BytesMut::with_capacity(body.len() + 8);
         put_command(&mut out, command, body);
-        self.stream.send(&out).await?;
+        self.sent(&out, expect).await
+    }
+
+    /// A COM_QUERY for which only whether it succeeds matters. Not cancel-safe, as `command`.
+    pub async fn statement(&mut self, sql: &str) -> Result<Completion, BackendError> {
+        let mut out = BytesMut::with_capacity(sql.len() + 8);
+        self.format.put_query(&mut out, sql);
+        self.sent(&out, Expect::Query).await
+    }
+
+    async fn sent(&mut self, request: &[u8], expect: Expect) -> Result<Completion, BackendError> {
+        self.stream.send(request).await?;
         let completion = self.replies(&[expect]).await?.pop();
         refused(completion.unwrap_or_default())
     }

@@ -246,6 +246,7 @@ fn fresh(
     let facts = Facts {
         mariadb: greeting.version.contains("MariaDB"),
         version: greeting.version.clone(),
+        capabilities: greeting.capabilities,
         status: first_status,
         ..Facts::default()
     };
@@ -253,10 +254,7 @@ fn fresh(
         stream,
         id: greeting.connection_id,
         identity,
-        format: ServerFormat {
-            deprecate_eof: capabilities.contains(Capabilities::CLIENT_DEPRECATE_EOF),
-            session_track: capabilities.contains(Capabilities::CLIENT_SESSION_TRACK),
-        },
+        format: ServerFormat::of(capabilities),
         state: Arc::new(facts.baseline(schema, false)),
         init_query: "".into(),
         statements: ServerStatements::default(),

@@ -9,13 +9,15 @@ use std::collections::HashSet;
 use bytes::BytesMut;
 
 use super::{BackendError, Connection};
-use crate::wire::{Command, Expect, Outcome, Status, put_command};
+use crate::wire::{Capabilities, Expect, Outcome, Status};
 
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// As the greeting gave it.
     pub version: String,
     pub mariadb: bool,
+    /// As the greeting offered them.
+    pub capabilities: Capabilities,
     pub max_connections: u32,
     /// Of a fresh connection.
     pub status: Status,
@@ -78,7 +80,7 @@ impl Connection {
             let mut out = BytesMut::with_capacity(8192);
             for name in batch {
                 let sql = format!("SET SESSION {name}=@@SESSION.{name}");
-                put_command(&mut out, Command::Query, sql.as_bytes());
+                self.format.put_query(&mut out, &sql);
             }
             self.stream.send(&out).await?;
             let replies = self.replies(&vec![Expect::Query; batch.len()]).await?;

@@ -4,9 +4,7 @@ use bytes::BytesMut;
 
 use super::connection::refused;
 use super::{BackendError, Connection};
-use crate::wire::{
-    Command, Expect, HEADER_LEN, Header, Malformed, column_count, put_command, text_row,
-};
+use crate::wire::{Expect, HEADER_LEN, Header, Malformed, column_count, text_row};
 
 /// Rows of text; `None` is NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
@@ -15,7 +13,7 @@ impl Connection {
     /// Text protocol, one result set, all in memory: for answers of a few rows. Not cancel-safe.
     pub async fn query(&mut self, sql: &str) -> Result<Rows, BackendError> {
         let mut out = BytesMut::with_capacity(sql.len() + 8);
-        put_command(&mut out, Command::Query, sql.as_bytes());
+        self.format.put_query(&mut out, sql);
         self.stream.send(&out).await?;
         let mut input = BytesMut::with_capacity(4096);
         let mut reply = BytesMut::with_capacity(4096);

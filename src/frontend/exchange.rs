@@ -198,6 +198,9 @@ impl Session {
         rewritten: Option<Rewritten>,
         incoming: Incoming,
     ) -> Result<(u8, bool), End> {
+        if !borrowed.format.query_attributes {
+            self.inbound.blank_attributes();
+        }
         let stream = &mut borrowed.stream;
         let front = self.inbound.front(incoming);
         let request = rewritten.as_ref().map_or(&*front, |rewritten| &rewritten.0[..]);

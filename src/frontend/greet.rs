@@ -21,7 +21,7 @@ use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
     AuthMore, AuthSwitch, Capabilities, Greeting, Login, MEANING, OFFERED, OkReply, SslRequest,
-    Status, put_ok,
+    Status, offered, put_ok,
 };
 
 /// Connection attributes alone may be 64 KB.
@@ -37,6 +37,8 @@ struct Guest {
     presence: Presence,
     /// Of the last packet read.
     seq: u8,
+    /// What the greeting said.
+    offered: Capabilities,
 }
 
 impl Session {
@@ -47,7 +49,7 @@ impl Session {
     ) -> Result<Self, End> {
         let presence = shared.registry.enter(peer);
         let limit = shared.limits.login_timeout;
-        let guest = Guest { stream, shared, presence, seq: 0 };
+        let guest = Guest { stream, shared, presence, seq: 0, offered: OFFERED };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -80,7 +82,8 @@ impl Guest {
 
     async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {
         let facts = self.shared.cluster.facts();
-        let mut capabilities = OFFERED;
+        self.offered = offered(facts.map(|facts| facts.capabilities));
+        let mut capabilities = self.offered;
         if self.shared.tls.is_some() && !self.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
@@ -148,13 +151,13 @@ impl Guest {
             seq = AuthMore { data: &[3] }.put(&mut out, seq);
         }
         let reply = OkReply { status: fresh_status(&self.shared), ..OkReply::default() };
-        put_ok(&mut out, seq, &reply, login.capabilities & OFFERED);
+        put_ok(&mut out, seq, &reply, login.capabilities & self.offered);
         self.write(&out).await
     }
 
     fn settle(self, login: &Login, account: Arc<Account>) -> Session {
         self.presence.set_activity(Activity::Idle);
-        let capabilities = login.capabilities & OFFERED;
+        let capabilities = login.capabilities & self.offered;
         let identity = identity(&self.shared, &account, capabilities);
         let ledger = Ledger::new(ledger_login(
             &self.shared,

@@ -15,8 +15,8 @@ use crate::metrics::PrepareWay;
 use crate::pool::Borrowed;
 use crate::session::{Prepared, Refusal, Statement};
 use crate::wire::{
-    Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, set_statement_id,
-    with_types,
+    Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, Written,
+    asks_for_cursor, set_statement_id,
 };
 
 /// The front of the request, rebuilt; it takes the place of the bytes in the buffer.
@@ -93,15 +93,17 @@ impl Session {
         incoming: Incoming,
     ) -> Result<Option<Rewritten>, Trouble> {
         let malformed = || Trouble::Word(Word::refusal(Refusal::MalformedPacket));
+        let (from, to) = (self.writes_parameters(), written(borrowed));
         let payload = self.inbound.front(incoming).get(HEADER_LEN..).unwrap_or_default();
-        let execute = Execute::parse(payload, prepared.params).map_err(|_| malformed())?;
+        let execute = Execute::parse(payload, prepared.params, from).map_err(|_| malformed())?;
         let Some(there) = borrowed.statements.get(&prepared.statement, twin) else {
             return Err(Trouble::Server);
         };
+        let mut missing = None;
         if execute.new_params_bound {
-            let types = payload.get(execute.types).unwrap_or_default();
-            if prepared.types.as_deref() != Some(types) {
-                let types: Arc<[u8]> = types.into();
+            let types = execute.plain_types(payload);
+            if prepared.types.as_deref() != Some(&*types) {
+                let types: Arc<[u8]> = (&*types).into();
                 if let Some(mine) = self.ledger.statements.get_mut(id) {
                     mine.types = Some(Arc::clone(&types));
                 }
@@ -109,20 +111,28 @@ impl Session {
             } else if there.types != prepared.types {
                 there.types.clone_from(&prepared.types);
             }
+        } else if there.types != prepared.types {
+            missing = prepared.types.as_ref();
+        }
+        if from == to && missing.is_none() {
             return Ok(None);
         }
-        let Some(types) = prepared.types.as_ref().filter(|_| there.types != prepared.types) else {
-            return Ok(None);
-        };
-        there.types = Some(Arc::clone(types));
-        let mut rebuilt = BytesMut::with_capacity(payload.len() + types.len() + HEADER_LEN);
-        // A packet that grows past the 16 MiB rule would have to be cut anew to its very end.
-        let len = incoming.header.len + types.len();
+        let mut rebuilt = BytesMut::from(&[0; HEADER_LEN][..]);
+        execute.rewrite(payload, to, missing.map(|types| &**types), &mut rebuilt);
+        // A packet that grows or shrinks across the 16 MiB rule would have to be cut anew to its end.
+        let len = incoming.header.len + rebuilt.len() - HEADER_LEN - payload.len();
         if len >= MAX_PAYLOAD {
             return Err(Trouble::Word(Word::types_too_late()));
         }
-        rebuilt.extend_from_slice(&Header { len, seq: 0 }.bytes());
-        with_types(payload, prepared.params, types, &mut rebuilt).map_err(|_| malformed())?;
+        if incoming.header.len == MAX_PAYLOAD {
+            return Err(Trouble::Word(Word::execute_too_long()));
+        }
+        if let Some(types) = missing {
+            there.types = Some(Arc::clone(types));
+        }
+        if let Some(place) = rebuilt.first_chunk_mut() {
+            *place = Header { len, seq: 0 }.bytes();
+        }
         Ok(Some(Rewritten(rebuilt)))
     }
 
@@ -142,13 +152,14 @@ impl Session {
     }
 }
 
+/// How the connection takes the parameters of an execute.
+fn written(borrowed: &Borrowed) -> Written {
+    if borrowed.format.query_attributes { Written::Named } else { Written::Plain }
+}
+
 /// Which of the server-side statements the request is for.
 fn twin(id: u32, prepared: &Prepared, front: &[u8]) -> Twin {
-    let command = front.get(HEADER_LEN).copied().and_then(Command::from_byte);
-    // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_execute.html:
-    // the flags, which name the cursor, stand behind the statement id.
-    let opens_cursor = command == Some(Command::StmtExecute)
-        && front.get(HEADER_LEN + 5).is_some_and(|flags| *flags != 0);
+    let opens_cursor = asks_for_cursor(front.get(HEADER_LEN..).unwrap_or_default());
     if opens_cursor || prepared.cursor || prepared.long_data {
         Twin::Private(id)
     } else {

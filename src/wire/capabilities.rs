@@ -7,12 +7,21 @@ use super::Capabilities;
 
 /// To clients. TLS adds `CLIENT_SSL` where it is on.
 ///
-/// Missing on purpose: compression, query attributes, optional result-set metadata and multi-factor
-/// authentication change the shape of packets in ways the scanner does not read.
+/// Missing on purpose: compression, optional result-set metadata and multi-factor authentication
+/// change the shape of packets in ways the scanner does not read.
 pub const OFFERED: Capabilities = CANONICAL
     .union(MEANING)
     .union(Capabilities::CLIENT_CONNECT_WITH_DB)
     .union(Capabilities::CLIENT_MULTI_STATEMENTS);
+
+/// Offered where the target has it. Its connections speak it only for sessions that really send
+/// attributes; for the others they are blanked out.
+const ATTRIBUTES: Capabilities = Capabilities::CLIENT_QUERY_ATTRIBUTES;
+
+/// To clients of a target that greets with `server`; `None` while it has not been reached.
+pub fn offered(server: Option<Capabilities>) -> Capabilities {
+    OFFERED | server.unwrap_or(Capabilities::empty()) & ATTRIBUTES
+}
 
 /// To servers, of what the server has: one wire format, so that one pool serves every driver.
 pub const CANONICAL: Capabilities = Capabilities::CLIENT_PROTOCOL_41
@@ -52,6 +61,13 @@ mod tests {
         assert!(!CANONICAL.intersects(unread));
         assert!(!CANONICAL.intersects(MEANING | Capabilities::CLIENT_MULTI_STATEMENTS));
         assert!(OFFERED.contains(MEANING | CANONICAL));
+    }
+
+    #[test]
+    fn attributes_where_the_target_has_them() {
+        assert_eq!(offered(None), OFFERED);
+        assert_eq!(offered(Some(Capabilities::CLIENT_COMPRESS)), OFFERED);
+        assert_eq!(offered(Some(Capabilities::all())), OFFERED | ATTRIBUTES);
     }
 
     /// `CLIENT_LONG_PASSWORD` is MariaDB's `CLIENT_MYSQL`: set, it says no extended capabilities

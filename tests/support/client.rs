@@ -30,6 +30,7 @@ pub mod capability {
     pub const PLUGIN_AUTH: u32 = 1 << 19;
     pub const SESSION_TRACK: u32 = 1 << 23;
     pub const DEPRECATE_EOF: u32 = 1 << 24;
+    pub const QUERY_ATTRIBUTES: u32 = 1 << 27;
 }
 
 const MORE_RESULTS: u16 = 8;
@@ -301,7 +302,7 @@ impl RawClient {
 
     /// Every result of a COM_QUERY; one without rows is an empty one.
     pub fn query_all(&mut self, sql: &str) -> Result<Vec<Vec<Row>>, Error> {
-        self.command(&[&[3], sql.as_bytes()].concat())?;
+        self.send_query(sql)?;
         let mut results = Vec::new();
         loop {
             let (rows, status) = self.read_result()?;
@@ -310,6 +311,12 @@ impl RawClient {
                 return Ok(results);
             }
         }
+    }
+
+    /// COM_QUERY without query attributes; reads nothing.
+    pub fn send_query(&mut self, sql: &str) -> Result<(), Error> {
+        let none: &[u8] = if self.speaks(capability::QUERY_ATTRIBUTES) { &[0, 1] } else { &[] };
+        self.command(&[&[3], none, sql.as_bytes()].concat())
     }
 
     /// One result with its status flags.

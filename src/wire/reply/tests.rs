@@ -9,8 +9,10 @@ use crate::wire::{
     ClientFormat, Completion, Expect, Malformed, Progress, ReplyScanner, ServerFormat, TrackFilter,
 };
 
-const NEW: ServerFormat = ServerFormat { deprecate_eof: true, session_track: true };
-const OLD: ServerFormat = ServerFormat { deprecate_eof: false, session_track: false };
+const NEW: ServerFormat =
+    ServerFormat { deprecate_eof: true, session_track: true, query_attributes: false };
+const OLD: ServerFormat =
+    ServerFormat { deprecate_eof: false, session_track: false, query_attributes: false };
 
 fn client(deprecate_eof: bool, session_track: bool) -> ClientFormat {
     ClientFormat {

@@ -306,8 +306,11 @@ fn reply() -> impl Strategy<Value = Reply> {
 }
 
 fn formats() -> impl Strategy<Value = ServerFormat> {
-    (any::<bool>(), any::<bool>())
-        .prop_map(|(deprecate_eof, session_track)| ServerFormat { deprecate_eof, session_track })
+    (any::<bool>(), any::<bool>()).prop_map(|(deprecate_eof, session_track)| ServerFormat {
+        deprecate_eof,
+        session_track,
+        ..NEW
+    })
 }
 
 proptest! {
@@ -338,7 +341,7 @@ proptest! {
 
     #[test]
     fn nothing_is_edited_between_equals(reply in reply(), deprecate_eof: bool) {
-        let from = ServerFormat { deprecate_eof, session_track: false };
+        let from = ServerFormat { deprecate_eof, ..OLD };
         let server = reply.server(from);
         for session_track in [false, true] {
             let to = client(deprecate_eof, session_track);

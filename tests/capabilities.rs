@@ -1,0 +1,274 @@
+//! The promise: what a client may negotiate with its server, it may negotiate with Tidegate.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
+
+mod support;
+
+use std::process::Command;
+
+use support::{
+    binary::Value,
+    cache,
+    client::{Error, Login, RawClient, Row, capability},
+    servers::{Flavor, Options, PASSWORD, SCHEMA, Server, USER},
+    tidegate::{Config, Tidegate},
+};
+
+const MIB_16: usize = 0xFF_FFFF;
+
+fn start(flavor: Flavor, connections: u32) -> (Server, Tidegate) {
+    let server = Server::start(flavor, Options::default());
+    let pool = format!("max_connections = {connections}\nborrow_timeout = \"3s\"");
+    let tidegate = Tidegate::start(Config::to(&server).section("pool", &pool));
+    (server, tidegate)
+}
+
+fn one(rows: Result<Vec<Row>, Error>) -> String {
+    match rows {
+        Ok(rows) => match rows.first().and_then(|row| row.first()) {
+            Some(value) => value.clone().unwrap_or_else(|| "NULL".to_owned()),
+            None => "no rows".to_owned(),
+        },
+        Err(error) => format!("error {}", error.code()),
+    }
+}
+
+/// A MySQL that can tell the attributes of a query.
+fn with_attributes(connections: u32) -> Option<(Server, Tidegate)> {
+    if !Flavor::installed().contains(&Flavor::MySql) {
+        return None;
+    }
+    let (server, tidegate) = start(Flavor::MySql, connections);
+    server.root("INSTALL COMPONENT 'file://component_query_attributes'");
+    server.root("CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, body LONGTEXT)");
+    Some((server, tidegate))
+}
+
+fn lenenc(text: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(text.len()).unwrap();
+    assert!(len < 0xFB);
+    [&[len], text].concat()
+}
+
+/// COM_QUERY with attributes that are strings.
+fn query_with(
+    client: &mut RawClient,
+    attributes: &[(&str, &str)],
+    sql: &str,
+) -> Result<Vec<Row>, Error> {
+    let mut packet = vec![3, u8::try_from(attributes.len()).unwrap(), 1];
+    if !attributes.is_empty() {
+        packet.extend(vec![0; attributes.len().div_ceil(8)]);
+        packet.push(1);
+        for (name, _) in attributes {
+            packet.extend([254, 0]);
+            packet.extend(lenenc(name.as_bytes()));
+        }
+        for (_, value) in attributes {
+            packet.extend(lenenc(value.as_bytes()));
+        }
+    }
+    packet.extend(sql.as_bytes());
+    client.command(&packet)?;
+    Ok(client.read_result()?.0)
+}
+
+/// COM_STMT_EXECUTE as MySQL's client library writes it; every value is a string.
+fn execute_with(
+    client: &mut RawClient,
+    id: u32,
+    values: &[&[u8]],
+    attributes: &[(&str, &str)],
+    types: bool,
+) -> Result<Vec<Row>, Error> {
+    let count = values.len() + attributes.len();
+    let mut packet = vec![23];
+    packet.extend(id.to_le_bytes());
+    packet.extend([8, 1, 0, 0, 0, u8::try_from(count).unwrap()]);
+    if count > 0 {
+        packet.extend(vec![0; count.div_ceil(8)]);
+        packet.push(u8::from(types));
+        if types {
+            let names = values.iter().map(|_| "").chain(attributes.iter().map(|(name, _)| *name));
+            for name in names {
+                packet.extend([254, 0]);
+                packet.extend(lenenc(name.as_bytes()));
+            }
+        }
+        for value in values {
+            packet.push(0xFE);
+            packet.extend((value.len() as u64).to_le_bytes());
+            packet.extend(*value);
+        }
+        for (_, value) in attributes {
+            packet.extend(lenenc(value.as_bytes()));
+        }
+    }
+    client.command(&packet)?;
+    Ok(client.read_binary_result()?.0)
+}
+
+fn attributes_login() -> Login {
+    Login::app().with(capability::QUERY_ATTRIBUTES | capability::DEPRECATE_EOF)
+}
+
+const ASK: &str = "SELECT mysql_query_attribute_string('a')";
+
+#[test]
+fn query_attributes_of_texts() {
+    let Some((server, tidegate)) = with_attributes(4) else { return };
+    for address in [server.address(), tidegate.address()] {
+        let mut client = RawClient::login(address, &attributes_login()).unwrap();
+        assert!(client.speaks(capability::QUERY_ATTRIBUTES));
+        assert_eq!(one(client.query("SELECT 1")), "1");
+        assert_eq!(one(client.query(ASK)), "NULL");
+        assert_eq!(one(query_with(&mut client, &[("a", "1")], ASK)), "1");
+        assert_eq!(one(query_with(&mut client, &[("b", "2"), ("a", "3")], ASK)), "3");
+        assert_eq!(one(client.query(ASK)), "NULL");
+        assert_eq!(one(client.query("")), "error 1065");
+        for malformed in [&[3][..], &[3, 0], &[3, 0, 2, b'X'], &[3, 1, 1, 0, 0, b'X']] {
+            client.command(malformed).unwrap();
+            assert_eq!(client.read_result().unwrap_err().code(), 1835);
+        }
+
+        // What a session owes is restored on the connections that take attributes too.
+        client.query("SET sql_mode = 'ANSI_QUOTES', time_zone = '+03:00'").unwrap();
+        client.query("INSERT INTO t (body) VALUES ('x')").unwrap();
+        let id = one(client.query("SELECT MAX(id) FROM t"));
+        let seen = query_with(
+            &mut client,
+            &[("a", "7")],
+            "SELECT LAST_INSERT_ID(), @@sql_mode, \
+            @@time_zone, mysql_query_attribute_string('a')",
+        )
+        .unwrap();
+        let wanted = [&id, "ANSI_QUOTES", "+03:00", "7"].map(|text| Some(text.to_owned()));
+        assert_eq!(seen, [wanted]);
+        assert_eq!(
+            one(client.query("SELECT CONNECTION_ID()")),
+            client.greeting.connection_id.to_string()
+        );
+        client.query("SELECT * FROM nowhere").unwrap_err();
+        assert_eq!(one(client.query("SELECT @@error_count")), "1");
+        client.reset().unwrap();
+        assert_eq!(one(query_with(&mut client, &[("a", "8")], ASK)), "8");
+    }
+}
+
+/// The text is read behind the attributes, whatever they hold.
+#[test]
+fn attributes_hide_no_text() {
+    let Some((_server, tidegate)) = with_attributes(2) else { return };
+    let mut client = RawClient::login(tidegate.address(), &attributes_login()).unwrap();
+    query_with(&mut client, &[("a", "/* '")], "SET @mine = 1").unwrap();
+    assert!(tidegate.metric("tidegate_pinned") >= 1.0);
+    let mut other = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+    assert_eq!(one(other.query("SELECT @mine")), "NULL");
+    assert_eq!(one(client.query("SELECT @mine")), "1");
+}
+
+/// A connection that was held when the first attribute came takes none: the statement runs without.
+#[test]
+fn attributes_that_come_in_a_transaction() {
+    let Some((_server, tidegate)) = with_attributes(4) else { return };
+    let mut client = RawClient::login(tidegate.address(), &attributes_login()).unwrap();
+    let statement = client.prepare("SELECT ?, mysql_query_attribute_string('a')").unwrap();
+    client.query("BEGIN").unwrap();
+    client.query("INSERT INTO t (body) VALUES ('kept')").unwrap();
+    assert_eq!(one(query_with(&mut client, &[("a", "1")], ASK)), "NULL");
+    let rows = execute_with(&mut client, statement.id, &[b"v"], &[("a", "2")], true).unwrap();
+    assert_eq!(rows, [[Some("v".to_owned()), None]]);
+    assert_eq!(one(query_with(&mut client, &[("a", "1")], "SELECT COUNT(*) FROM t")), "1");
+    client.query("COMMIT").unwrap();
+    assert_eq!(one(query_with(&mut client, &[("a", "1")], ASK)), "1");
+    assert_eq!(one(client.query("SELECT COUNT(*) FROM t")), "1");
+}
+
+#[test]
+fn query_attributes_of_prepared_statements() {
+    let Some((server, tidegate)) = with_attributes(4) else { return };
+    for address in [server.address(), tidegate.address()] {
+        let mut client = RawClient::login(address.clone(), &attributes_login()).unwrap();
+        let none = client.prepare(ASK).unwrap();
+        let two = client
+            .prepare(
+                "SELECT CONCAT(?, '/', ?, '/', COALESCE(mysql_query_attribute_string('a'), '-'))",
+            )
+            .unwrap();
+        let values: [&[u8]; 2] = [b"x", b"y"];
+        for _ in 0..2 {
+            assert_eq!(one(execute_with(&mut client, none.id, &[], &[], false)), "NULL");
+            assert_eq!(one(execute_with(&mut client, two.id, &values, &[], true)), "x/y/-");
+            assert_eq!(one(execute_with(&mut client, two.id, &values, &[], false)), "x/y/-");
+            assert_eq!(one(execute_with(&mut client, none.id, &[], &[("a", "5")], true)), "5");
+            let with = execute_with(&mut client, two.id, &values, &[("a", "6")], true);
+            assert_eq!(one(with), "x/y/6");
+            assert_eq!(one(execute_with(&mut client, two.id, &values, &[], false)), "x/y/-");
+            // Others take the connections in between.
+            let mut other = RawClient::login(address.clone(), &Login::app()).unwrap();
+            assert_eq!(one(other.query("SELECT 1")), "1");
+            let sum = other.prepare("SELECT ? + 1").unwrap();
+            assert_eq!(one(other.execute(sum.id, &[Value::Int(1)])), "2");
+            assert_eq!(one(other.execute_again(sum.id, &[Value::Int(2)])), "3");
+        }
+        assert!(execute_with(&mut client, two.id, &values[..1], &[], true).is_err());
+        assert_eq!(one(execute_with(&mut client, two.id, &values, &[], true)), "x/y/-");
+    }
+}
+
+#[test]
+fn long_requests_of_clients_with_attributes() {
+    let Some((_server, tidegate)) = with_attributes(4) else { return };
+    let mut client = RawClient::login(tidegate.address(), &attributes_login()).unwrap();
+    let insert = client.prepare("INSERT INTO t (body) VALUES (?)").unwrap();
+    for len in [100_000, MIB_16 - 60, MIB_16 - 20, MIB_16 - 3, MIB_16, MIB_16 + 100_000] {
+        let text = format!("SELECT LENGTH('{}')", "y".repeat(len));
+        assert_eq!(one(client.query(&text)), len.to_string());
+        let body = vec![b'x'; len];
+        execute_with(&mut client, insert.id, &[&body], &[], true).unwrap();
+        assert_eq!(
+            one(client.query("SELECT LENGTH(body) FROM t ORDER BY id DESC LIMIT 1")),
+            len.to_string()
+        );
+    }
+    let mut fresh = RawClient::login(tidegate.address(), &attributes_login()).unwrap();
+    fresh.query("BEGIN").unwrap();
+    let text = format!("SELECT LENGTH('{}')", "y".repeat(MIB_16));
+    assert_eq!(one(fresh.query(&text)), MIB_16.to_string());
+    assert_eq!(one(query_with(&mut fresh, &[("a", "1")], &text)), MIB_16.to_string());
+    let insert = fresh.prepare("INSERT INTO t (body) VALUES (?)").unwrap();
+    let refused = execute_with(&mut fresh, insert.id, &[&vec![b'x'; MIB_16]], &[], true);
+    assert_eq!(one(refused), "error 1235");
+    fresh.query("COMMIT").unwrap();
+    execute_with(&mut fresh, insert.id, &[&vec![b'x'; MIB_16]], &[], true).unwrap();
+}
+
+#[test]
+fn query_attributes_of_the_command_line() {
+    let Some((server, tidegate)) = with_attributes(4) else { return };
+    for port in [server.port(), tidegate.port()] {
+        let script = format!(
+            "query_attributes a 41 b 'two'\n{ASK}, mysql_query_attribute_string('b');\n{ASK};\n"
+        );
+        let output = Command::new(cache().join("mysql-9.7/bin/mysql"))
+            .args(["--host=127.0.0.1", &format!("--port={port}"), "--batch", "--skip-column-names"])
+            .args(["--ssl-mode=REQUIRED", "--commands", &format!("--user={USER}"), SCHEMA])
+            .env("MYSQL_PWD", PASSWORD)
+            .args(["-e", &script])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said, "41\ttwo\nNULL\n", "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn attributes_are_not_offered_by_who_has_none() {
+    if !Flavor::installed().contains(&Flavor::MariaDb) {
+        return;
+    }
+    let (_server, tidegate) = start(Flavor::MariaDb, 2);
+    let client = RawClient::login(tidegate.address(), &attributes_login()).unwrap();
+    assert!(!client.speaks(capability::QUERY_ATTRIBUTES));
+}
