@@ -272,3 +272,69 @@ fn attributes_are_not_offered_by_who_has_none() {
     let client = RawClient::login(tidegate.address(), &attributes_login()).unwrap();
     assert!(!client.speaks(capability::QUERY_ATTRIBUTES));
 }
+
+/// Every packet of one reply that ends in `last`.
+fn packets(
+    client: &mut RawClient,
+    command: &[u8],
+    last: impl Fn(&[Vec<u8>]) -> bool,
+) -> Vec<Vec<u8>> {
+    client.command(command).unwrap();
+    let mut seen = Vec::new();
+    while !last(&seen) {
+        seen.push(client.read_packet().unwrap());
+    }
+    seen
+}
+
+fn text(sql: &str) -> Vec<u8> {
+    [&[3], sql.as_bytes()].concat()
+}
+
+#[test]
+fn definitions_that_nobody_wants() {
+    if !Flavor::installed().contains(&Flavor::MySql) {
+        return;
+    }
+    let (server, tidegate) = start(Flavor::MySql, 3);
+    for deprecate_eof in [true, false] {
+        let eof = if deprecate_eof { capability::DEPRECATE_EOF } else { 0 };
+        let login = Login::app().with(capability::OPTIONAL_RESULTSET_METADATA | eof);
+        let ended = |seen: &[Vec<u8>]| {
+            let ends = seen.iter().filter(|packet| packet[0] == 0xFE && packet.len() < 9).count();
+            ends == if deprecate_eof { 1 } else { 2 } || seen.iter().any(|packet| packet[0] == 0xFF)
+        };
+        let prepared = |definitions: usize| {
+            let eofs = if deprecate_eof { 0 } else { 2 };
+            move |seen: &[Vec<u8>]| seen.len() == 1 + definitions + eofs
+        };
+        let mut replies = Vec::new();
+        for address in [server.address(), tidegate.address()] {
+            let mut other = RawClient::login(address.clone(), &Login::app()).unwrap();
+            let mut client = RawClient::login(address, &login).unwrap();
+            assert!(client.speaks(capability::OPTIONAL_RESULTSET_METADATA));
+            let mut said = packets(&mut client, &text("SELECT 1, 2"), ended);
+            client.command(&text("SET resultset_metadata = NONE")).unwrap();
+            client.read_packet().unwrap();
+            // Somebody else's connection in between, and an answer of Tidegate's own.
+            assert_eq!(one(other.query("SELECT 5")), "5");
+            for sql in ["SELECT 1, 2", "SELECT ROW_COUNT()", "SELECT 7 FROM DUAL WHERE FALSE"] {
+                let seen = packets(&mut client, &text(sql), ended);
+                assert_eq!(seen[0][1], 0, "{sql}: no definitions");
+                said.extend(seen);
+            }
+            said.extend(packets(&mut client, &[&[22], &b"SELECT ?, 2"[..]].concat(), prepared(0)));
+            let execute = b"\x17\x01\0\0\0\0\x01\0\0\0\0\x01\xFD\0\x02hi";
+            said.extend(packets(&mut client, execute, ended));
+            client.command(&text("SET NAMES latin1")).unwrap();
+            client.read_packet().unwrap();
+            client.command(&text("SET resultset_metadata = FULL")).unwrap();
+            client.read_packet().unwrap();
+            said.extend(packets(&mut client, &text("SELECT 'x'"), ended));
+            said.extend(packets(&mut client, &[&[22], &b"SELECT ?, 3"[..]].concat(), prepared(3)));
+            assert_eq!(other.query("SET resultset_metadata = NONE").unwrap_err().code(), 3640);
+            replies.push(said);
+        }
+        assert_eq!(replies[0], replies[1], "deprecate_eof: {deprecate_eof}");
+    }
+}

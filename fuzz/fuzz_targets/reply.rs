@@ -35,6 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
     let from = ServerFormat {
         deprecate_eof: kind & 8 != 0,
         session_track: kind & 16 != 0,
+        optional_metadata: piece & 128 != 0,
         query_attributes: false,
     };
     let to = ClientFormat {

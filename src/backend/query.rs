@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use super::connection::refused;
 use super::{BackendError, Connection};
-use crate::wire::{Expect, HEADER_LEN, Header, Malformed, column_count, text_row};
+use crate::wire::{Expect, HEADER_LEN, Header, Malformed, ServerFormat, column_count, text_row};
 
 /// Rows of text; `None` is NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
@@ -19,11 +19,11 @@ impl Connection {
         let mut reply = BytesMut::with_capacity(4096);
         let completion = self.reply(Expect::Query, &mut input, Some(&mut reply)).await?;
         refused(completion)?;
-        Ok(rows(&reply, self.format.deprecate_eof)?)
+        Ok(rows(&reply, self.format)?)
     }
 }
 
-fn rows(mut reply: &[u8], deprecate_eof: bool) -> Result<Rows, Malformed> {
+fn rows(mut reply: &[u8], format: ServerFormat) -> Result<Rows, Malformed> {
     let mut packets = Vec::new();
     while let Some(header) = Header::peek(reply) {
         let end = HEADER_LEN + header.len;
@@ -37,8 +37,9 @@ fn rows(mut reply: &[u8], deprecate_eof: bool) -> Result<Rows, Malformed> {
     let Some(first) = packets.first().filter(|packet| packet.first() != Some(&0)) else {
         return Ok(Vec::new());
     };
-    let columns = column_count(first)? as usize;
-    let before = 1 + columns + usize::from(!deprecate_eof);
+    let (columns, defined) = column_count(first, format.optional_metadata)?;
+    let definitions = if defined { columns as usize } else { 0 };
+    let before = 1 + definitions + usize::from(!format.deprecate_eof);
     let after = 1;
     let body = packets.get(before..packets.len().saturating_sub(after)).unwrap_or_default();
     body.iter().map(|packet| row(packet)).collect()

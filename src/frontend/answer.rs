@@ -37,18 +37,30 @@ impl Session {
     }
 
     fn put_number(&self, out: &mut BytesMut, seq: u8, name: &str, number: i64) {
-        let (capabilities, status) = (self.capabilities, self.ledger.status());
-        let columns = [(name, Kind::Integer)];
-        let mut result = TextResult::begin_as(out, seq, capabilities, status, &columns);
+        let mut result = self.begin_result(out, seq, &[(name, Kind::Integer)]);
         result.row([Some(number.to_string().as_bytes())]);
         result.end();
     }
 
+    fn begin_result<'a>(
+        &self,
+        out: &'a mut BytesMut,
+        seq: u8,
+        columns: &[(&str, Kind)],
+    ) -> TextResult<'a> {
+        let (capabilities, status) = (self.capabilities, self.ledger.status());
+        let unwanted = self.ledger.state().variable("resultset_metadata") == Some("NONE");
+        if unwanted {
+            TextResult::begin_undefined(out, seq, capabilities, status, columns)
+        } else {
+            TextResult::begin_as(out, seq, capabilities, status, columns)
+        }
+    }
+
     /// What SHOW WARNINGS and SHOW ERRORS list after a statement that failed.
     fn put_diagnostics(&self, out: &mut BytesMut, seq: u8) {
-        let (capabilities, status) = (self.capabilities, self.ledger.status());
         let columns = [("Level", Kind::Text), ("Code", Kind::Integer), ("Message", Kind::Text)];
-        let mut result = TextResult::begin_as(out, seq, capabilities, status, &columns);
+        let mut result = self.begin_result(out, seq, &columns);
         if let Some(error) = self.ledger.last_error() {
             let code = error.code.to_string();
             let row = [&b"Error"[..], code.as_bytes(), error.message.as_bytes()];

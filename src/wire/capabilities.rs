@@ -7,20 +7,21 @@ use super::Capabilities;
 
 /// To clients. TLS adds `CLIENT_SSL` where it is on.
 ///
-/// Missing on purpose: compression, optional result-set metadata and multi-factor authentication
-/// change the shape of packets in ways the scanner does not read.
+/// Missing on purpose: compression and multi-factor authentication change the shape of packets in
+/// ways the scanner does not read.
 pub const OFFERED: Capabilities = CANONICAL
-    .union(MEANING)
+    .union(MEANING.difference(IF_THERE))
     .union(Capabilities::CLIENT_CONNECT_WITH_DB)
     .union(Capabilities::CLIENT_MULTI_STATEMENTS);
 
-/// Offered where the target has it. Its connections speak it only for sessions that really send
-/// attributes; for the others they are blanked out.
-const ATTRIBUTES: Capabilities = Capabilities::CLIENT_QUERY_ATTRIBUTES;
+/// Offered where the target has them. Its connections speak of attributes only for sessions that
+/// really send some; for the others they are blanked out.
+const IF_THERE: Capabilities =
+    Capabilities::CLIENT_QUERY_ATTRIBUTES.union(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA);
 
 /// To clients of a target that greets with `server`; `None` while it has not been reached.
 pub fn offered(server: Option<Capabilities>) -> Capabilities {
-    OFFERED | server.unwrap_or(Capabilities::empty()) & ATTRIBUTES
+    OFFERED | server.unwrap_or(Capabilities::empty()) & IF_THERE
 }
 
 /// To servers, of what the server has: one wire format, so that one pool serves every driver.
@@ -37,13 +38,15 @@ pub const CANONICAL: Capabilities = Capabilities::CLIENT_PROTOCOL_41
     .union(Capabilities::CLIENT_SESSION_TRACK)
     .union(Capabilities::CLIENT_DEPRECATE_EOF);
 
-/// Change what a statement means on the server: client and server connection must agree on them.
+/// Change what a statement means on the server, or the shape of its result: client and server
+/// connection must agree on them.
 pub const MEANING: Capabilities = Capabilities::CLIENT_FOUND_ROWS
     .union(Capabilities::CLIENT_IGNORE_SPACE)
     .union(Capabilities::CLIENT_LOCAL_FILES)
     .union(Capabilities::CLIENT_INTERACTIVE)
     .union(Capabilities::CLIENT_ODBC)
-    .union(Capabilities::CLIENT_NO_SCHEMA);
+    .union(Capabilities::CLIENT_NO_SCHEMA)
+    .union(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA);
 
 #[cfg(test)]
 mod tests {
@@ -60,14 +63,14 @@ mod tests {
         assert!(!OFFERED.intersects(unread));
         assert!(!CANONICAL.intersects(unread));
         assert!(!CANONICAL.intersects(MEANING | Capabilities::CLIENT_MULTI_STATEMENTS));
-        assert!(OFFERED.contains(MEANING | CANONICAL));
+        assert!((OFFERED | IF_THERE).contains(MEANING | CANONICAL));
     }
 
     #[test]
-    fn attributes_where_the_target_has_them() {
+    fn some_where_the_target_has_them() {
         assert_eq!(offered(None), OFFERED);
         assert_eq!(offered(Some(Capabilities::CLIENT_COMPRESS)), OFFERED);
-        assert_eq!(offered(Some(Capabilities::all())), OFFERED | ATTRIBUTES);
+        assert_eq!(offered(Some(Capabilities::all())), OFFERED | IF_THERE);
     }
 
     /// `CLIENT_LONG_PASSWORD` is MariaDB's `CLIENT_MYSQL`: set, it says no extended capabilities

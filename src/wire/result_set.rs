@@ -31,6 +31,7 @@ pub struct TextResult<'a> {
     seq: u8,
     caps: Capabilities,
     status: Status,
+    definitions: bool,
 }
 
 impl<'a> TextResult<'a> {
@@ -52,17 +53,39 @@ impl<'a> TextResult<'a> {
         status: Status,
         columns: &[(&str, Kind)],
     ) -> Self {
-        let mut result = Self { out, seq, caps, status };
+        Self { out, seq, caps, status, definitions: true }.defined(columns)
+    }
+
+    /// As a client wants it that has set `resultset_metadata` to NONE. Under
+    /// `CLIENT_OPTIONAL_RESULTSET_METADATA` only.
+    pub fn begin_undefined(
+        out: &'a mut BytesMut,
+        seq: u8,
+        caps: Capabilities,
+        status: Status,
+        columns: &[(&str, Kind)],
+    ) -> Self {
+        Self { out, seq, caps, status, definitions: false }.defined(columns)
+    }
+
+    fn defined(mut self, columns: &[(&str, Kind)]) -> Self {
         let mut payload = BytesMut::with_capacity(64);
         put_lenenc_int(&mut payload, columns.len() as u64);
-        result.put(&payload);
-        for (name, kind) in columns {
-            payload.clear();
-            put_definition(&mut payload, name, *kind);
-            result.put(&payload);
+        let optional = self.caps.contains(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA);
+        if optional {
+            payload.put_u8(u8::from(self.definitions));
         }
-        if !caps.contains(Capabilities::CLIENT_DEPRECATE_EOF) {
-            result.seq = put_eof(result.out, result.seq, status, 0);
+        self.put(&payload);
+        let mut result = self;
+        if result.definitions || !optional {
+            for (name, kind) in columns {
+                payload.clear();
+                put_definition(&mut payload, name, *kind);
+                result.put(&payload);
+            }
+        }
+        if !result.caps.contains(Capabilities::CLIENT_DEPRECATE_EOF) {
+            result.seq = put_eof(result.out, result.seq, result.status, 0);
         }
         result
     }
@@ -96,13 +119,15 @@ impl<'a> TextResult<'a> {
     }
 }
 
-/// The first packet of a result set. More than the count in it means metadata that may not follow,
-/// which nobody negotiates here.
-pub fn column_count(payload: &[u8]) -> Result<u64, Malformed> {
+/// The first packet of a result set: how many columns, and whether their definitions follow, which
+/// is said under `CLIENT_OPTIONAL_RESULTSET_METADATA` (`optional`) and behind the count. The manual
+/// has it before the count; MySQL 9.7 does not.
+pub fn column_count(payload: &[u8], optional: bool) -> Result<(u64, bool), Malformed> {
     let mut reader = Reader::new("column count", payload);
     let count = reader.lenenc_int()?;
+    let definitions = !optional || reader.u8()? != 0;
     if reader.is_empty() {
-        Ok(count)
+        Ok((count, definitions))
     } else {
         Err(Malformed::WrongLength { packet: "column count", len: payload.len() })
     }
@@ -166,18 +191,36 @@ mod tests {
     }
 
     #[test]
+    fn definitions_may_be_unwanted() {
+        let caps = Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA;
+        let status = Status::SERVER_STATUS_AUTOCOMMIT;
+        let columns = [("a", Kind::Text)];
+        let mut out = BytesMut::new();
+        TextResult::begin_undefined(&mut out, 1, caps, status, &columns).end();
+        let eof = b"\x05\0\0\x02\xFE\0\0\x02\0\x05\0\0\x03\xFE\0\0\x02\0";
+        assert_eq!(&out[..], [&b"\x02\0\0\x01\x01\0"[..], eof].concat());
+        out.clear();
+        TextResult::begin_as(&mut out, 1, caps, status, &columns);
+        assert_eq!(&out[..6], b"\x02\0\0\x01\x01\x01");
+    }
+
+    #[test]
     fn reading() {
         assert_eq!(text_row(b"\x02xy\xFB\x00").unwrap(), [Some(&b"xy"[..]), None, Some(b"")]);
         assert!(text_row(b"\x05xy").is_err());
-        assert_eq!(column_count(b"\xFC\x00\x01"), Ok(256));
-        assert!(column_count(b"\x01\x01").is_err());
+        assert_eq!(column_count(b"\xFC\x00\x01", false), Ok((256, true)));
+        assert_eq!(column_count(b"\xFC\x00\x01\x00", true), Ok((256, false)));
+        assert_eq!(column_count(b"\x02\x01", true), Ok((2, true)));
+        assert!(column_count(b"\x01\x01", false).is_err());
+        assert!(column_count(b"\x01", true).is_err());
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
             let _ = text_row(&bytes);
-            let _ = column_count(&bytes);
+            let _ = column_count(&bytes, false);
+            let _ = column_count(&bytes, true);
         }
     }
 }

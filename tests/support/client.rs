@@ -30,6 +30,7 @@ pub mod capability {
     pub const PLUGIN_AUTH: u32 = 1 << 19;
     pub const SESSION_TRACK: u32 = 1 << 23;
     pub const DEPRECATE_EOF: u32 = 1 << 24;
+    pub const OPTIONAL_RESULTSET_METADATA: u32 = 1 << 25;
     pub const QUERY_ATTRIBUTES: u32 = 1 << 27;
 }
 

@@ -309,7 +309,8 @@ fn statements_have_ids_of_their_own() {
     let mut talk = Talk::new();
     let plan = talk.ask(Command::StmtPrepare, b"SELECT ?");
     assert!(matches!(plan, Plan::Forward(Forward { new_statement: Some(1), .. })));
-    let on_server = PrepareOk { statement_id: 77, columns: 1, params: 1, warnings: 0 };
+    let on_server =
+        PrepareOk { statement_id: 77, columns: 1, params: 1, warnings: 0, definitions: true };
     let prepared = Completion { prepared: Some(on_server), ..ok(AUTOCOMMIT, vec![]) };
     assert_eq!(talk.hear(&prepared), Disposition::GiveBack);
     let mut body = 1_u32.to_le_bytes().to_vec();
@@ -326,7 +327,8 @@ fn statements_have_ids_of_their_own() {
 fn long_data_and_cursors_hold_while_they_last() {
     let mut talk = Talk::new();
     talk.ask(Command::StmtPrepare, b"SELECT ?");
-    let on_server = PrepareOk { statement_id: 77, columns: 1, params: 1, warnings: 0 };
+    let on_server =
+        PrepareOk { statement_id: 77, columns: 1, params: 1, warnings: 0, definitions: true };
     talk.hear(&Completion { prepared: Some(on_server), ..ok(AUTOCOMMIT, vec![]) });
     let id = 1_u32.to_le_bytes();
     talk.ask(Command::StmtSendLongData, &id);

@@ -11,6 +11,8 @@ use crate::wire::{
 pub struct ServerFormat {
     pub deprecate_eof: bool,
     pub session_track: bool,
+    /// A byte behind the counts says whether definitions follow.
+    pub optional_metadata: bool,
     /// Of requests: attributes stand before each text, and names behind the types of an execute.
     pub query_attributes: bool,
 }
@@ -20,6 +22,7 @@ impl ServerFormat {
         Self {
             deprecate_eof: caps.contains(Capabilities::CLIENT_DEPRECATE_EOF),
             session_track: caps.contains(Capabilities::CLIENT_SESSION_TRACK),
+            optional_metadata: caps.contains(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA),
             query_attributes: caps.contains(Capabilities::CLIENT_QUERY_ATTRIBUTES),
         }
     }
