@@ -338,3 +338,166 @@ fn definitions_that_nobody_wants() {
         assert_eq!(replies[0], replies[1], "deprecate_eof: {deprecate_eof}");
     }
 }
+
+/// MariaDB's extended capabilities.
+const PROGRESS: u32 = 1;
+const BULK: u32 = 4;
+const EXTENDED_METADATA: u32 = 8;
+const CACHE_METADATA: u32 = 16;
+
+fn mariadb(connections: u32) -> Option<(Server, Tidegate)> {
+    Flavor::installed().contains(&Flavor::MariaDb).then(|| start(Flavor::MariaDb, connections))
+}
+
+#[test]
+fn definitions_with_more_to_say() {
+    let Some((server, tidegate)) = mariadb(4) else { return };
+    let extended = Login::app().with(capability::DEPRECATE_EOF).extended(EXTENDED_METADATA);
+    let plain = Login::app().with(capability::DEPRECATE_EOF);
+    let ended = |seen: &[Vec<u8>]| seen.last().is_some_and(|packet| packet[0] == 0xFE);
+    for login in [extended, plain] {
+        let mut replies = Vec::new();
+        for address in [server.address(), tidegate.address()] {
+            let mut client = RawClient::login(address, &login).unwrap();
+            assert_eq!(client.greeting.extended & (BULK | PROGRESS), BULK | PROGRESS);
+            let mut said = packets(&mut client, &text("SELECT POINT(1, 1) AS p, 2"), ended);
+            client.command(&text("DO 1")).unwrap();
+            client.read_packet().unwrap();
+            said.extend(
+                packets(&mut client, &text("SELECT ROW_COUNT()"), ended).into_iter().skip(2),
+            );
+            let shown = packets(&mut client, &text("SHOW ERRORS"), ended);
+            said.push(vec![u8::try_from(shown.len()).unwrap(), u8::from(shown[1].len() > 30)]);
+            replies.push(said);
+        }
+        assert_eq!(replies[0], replies[1]);
+    }
+    let client = RawClient::greet(tidegate.address()).unwrap();
+    assert_eq!(client.greeting.extended & CACHE_METADATA, 0);
+}
+
+#[test]
+fn progress_of_a_long_statement() {
+    let Some((server, tidegate)) = mariadb(4) else { return };
+    server.root("CREATE TABLE app.long_one ENGINE=InnoDB SELECT seq FROM app.seq_1_to_2000000");
+    let login = Login::app().with(capability::DEPRECATE_EOF);
+    for (login, reports) in [(login.clone().extended(PROGRESS), true), (login, false)] {
+        let mut client = RawClient::login(tidegate.address(), &login).unwrap();
+        client.query("SET progress_report_time = 1").unwrap();
+        let sql = "ALTER TABLE long_one FORCE, ALGORITHM=COPY";
+        let is_report = |packet: &Vec<u8>| packet.starts_with(&[0xFF, 0xFF, 0xFF]);
+        let ended = |seen: &[Vec<u8>]| seen.last().is_some_and(|packet| !is_report(packet));
+        let seen = packets(&mut client, &text(sql), ended);
+        assert_eq!(seen.last().unwrap()[0], 0, "it ends in OK");
+        assert_eq!(seen.len() > 1, reports, "{} packets", seen.len());
+        assert_eq!(one(client.query("SELECT COUNT(*) FROM long_one")), "2000000");
+    }
+}
+
+fn bulk(id: u32, types: bool, rows: &[(i32, Option<&str>)]) -> Vec<u8> {
+    let mut packet = vec![0xFA];
+    packet.extend(id.to_le_bytes());
+    packet.extend(if types { [128, 0] } else { [0, 0] });
+    if types {
+        packet.extend([3, 0, 253, 0]);
+    }
+    for (number, word) in rows {
+        packet.push(0);
+        packet.extend(number.to_le_bytes());
+        match word {
+            Some(word) => packet.extend([&[0], &lenenc(word.as_bytes())[..]].concat()),
+            None => packet.push(1),
+        }
+    }
+    packet
+}
+
+/// "The last one prepared", in place of an id.
+const LAST: u32 = u32::MAX;
+
+#[test]
+fn many_rows_at_once() {
+    let Some((server, tidegate)) = mariadb(4) else { return };
+    server.root("CREATE TABLE app.b (i INT, t TEXT)");
+    let login = Login::app().with(capability::DEPRECATE_EOF).extended(BULK);
+    let mut replies = Vec::new();
+    for address in [server.address(), tidegate.address()] {
+        server.root("TRUNCATE app.b");
+        let mut client = RawClient::login(address.clone(), &login).unwrap();
+        let mut other = RawClient::login(address, &login).unwrap();
+        let insert = client.prepare("INSERT INTO b VALUES (?, ?)").unwrap();
+        let mut said = Vec::new();
+        for (id, types) in
+            [(insert.id, true), (LAST, true), (LAST, false), (insert.id, true), (77, true)]
+        {
+            // The others take the connection on which it was prepared.
+            other.query("BEGIN").unwrap();
+            other.query("SELECT COUNT(*) FROM b").unwrap();
+            client.command(&bulk(id, types, &[(1, Some("one")), (2, None)])).unwrap();
+            said.push(client.read_packet().unwrap());
+            other.query("COMMIT").unwrap();
+        }
+        let again = [Value::Int(3), Value::from("three")];
+        client.execute(insert.id, &again).unwrap();
+        client.command(&bulk(insert.id, true, &[(4, Some("four"))])).unwrap();
+        said.push(client.read_packet().unwrap());
+        // On the types of the bulk.
+        let execute =
+            [b"\x17", &insert.id.to_le_bytes()[..], b"\0\x01\0\0\0\0\0\x05\0\0\0\x04five"];
+        client.command(&execute.concat()).unwrap();
+        said.push(client.read_packet().unwrap());
+        let rows = client.query("SELECT i, t FROM b ORDER BY i, t").unwrap();
+        assert_eq!(rows.len(), 9, "{rows:?}");
+        said.push(format!("{rows:?}").into_bytes());
+        let returning = client.prepare("INSERT INTO b VALUES (?, ?) RETURNING i").unwrap();
+        client.command(&bulk(returning.id, true, &[(8, None), (9, None)])).unwrap();
+        said.push(format!("{:?}", client.read_binary_result().unwrap().0).into_bytes());
+        replies.push(said);
+    }
+    for (straight, through) in replies[0].iter().zip(&replies[1]) {
+        // An error's code and state; its words are each server's own.
+        let end = if straight[0] == 0xFF { 9 } else { straight.len() };
+        assert_eq!(straight[..end], through[..end], "{}", String::from_utf8_lossy(through));
+    }
+}
+
+#[test]
+fn statements_executed_before_their_id_is_known() {
+    let Some((server, tidegate)) = mariadb(2) else { return };
+    for address in [server.address(), tidegate.address()] {
+        let mut client = RawClient::login(address, &Login::app()).unwrap();
+        assert_eq!(one(client.execute(LAST, &[])), "error 1243");
+        let first = client.prepare("SELECT 'first', ?").unwrap();
+        let value = [Value::from("x")];
+        assert_eq!(one(client.execute(LAST, &value)), "first");
+        assert_eq!(one(client.query("SELECT 1")), "1");
+        assert_eq!(one(client.execute_again(LAST, &value)), "error 1835");
+        assert_eq!(one(client.execute(LAST, &value)), "first");
+        client.reset_statement(LAST).unwrap();
+        client.send_long_data(LAST, 0, b"long").unwrap();
+        let rows = client.execute(LAST, &[Value::Long]).unwrap();
+        assert_eq!(rows[0][1].as_deref(), Some("long"));
+
+        // Both in one write, as MariaDB's client does.
+        let prepare = [&[22], &b"SELECT 'second'"[..]].concat();
+        let frame =
+            |payload: &[u8]| [&[u8::try_from(payload.len()).unwrap(), 0, 0, 0], payload].concat();
+        let execute = [b"\x17", &LAST.to_le_bytes()[..], b"\0\x01\0\0\0"].concat();
+        client.write_raw(&[frame(&prepare), frame(&execute)].concat()).unwrap();
+        let second = client.read_prepared().unwrap();
+        assert_eq!(client.read_binary_result().unwrap().0, [[Some("second".to_owned())]]);
+
+        client.close_statement(first.id).unwrap();
+        assert_eq!(one(client.execute(LAST, &[])), "second");
+        client
+            .write_raw(&[frame(&[&[22], &b"SELEKT"[..]].concat()), frame(&execute)].concat())
+            .unwrap();
+        assert!(client.read_prepared().is_err());
+        assert!(client.read_binary_result().is_err());
+        assert_eq!(one(client.execute(second.id, &[])), "second");
+        assert_eq!(one(client.execute(LAST, &[])), "error 1243");
+        client.prepare("SELECT 3").unwrap();
+        client.close_statement(LAST).unwrap();
+        assert_eq!(one(client.execute(LAST, &[])), "error 1243");
+    }
+}

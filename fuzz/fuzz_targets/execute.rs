@@ -18,6 +18,13 @@ fuzz_target!(|bytes: &[u8]| {
         1 => (Written::Named, Written::Plain),
         _ => (Written::Named, Written::Named),
     };
+    let bulk = [&[0xFA], rest].concat();
+    if let Ok(execute) = Execute::parse(&bulk, params, Written::Bulk) {
+        let types = execute.plain_types(&bulk).into_owned();
+        let mut out = BytesMut::new();
+        execute.rewrite(&bulk, Written::Bulk, Some(&types), &mut out);
+        assert_eq!(&out[..5], &bulk[..5]);
+    }
     let payload = [&[23], rest].concat();
     let Ok(execute) = Execute::parse(&payload, params, from) else { return };
     assert_eq!(statement_id(&payload), Some(execute.statement_id));

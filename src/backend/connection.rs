@@ -11,7 +11,7 @@ use super::{BackendError, ServerStatements};
 use crate::net::Stream;
 use crate::session::SessionState;
 use crate::wire::{
-    Capabilities, ClientFormat, Command, Completion, Expect, Outcome, Progress, ReplyScanner,
+    ClientFormat, Command, Completion, Expect, Meaning, Outcome, Progress, ReplyScanner,
     ServerFormat, Status, put_command,
 };
 
@@ -23,7 +23,7 @@ pub struct Identity {
     /// Of the secrets it logged in with.
     pub generation: u64,
     /// The capabilities that change what a statement means.
-    pub meaning: Capabilities,
+    pub meaning: Meaning,
 }
 
 pub struct Connection {

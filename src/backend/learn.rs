@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use bytes::BytesMut;
 
 use super::{BackendError, Connection};
-use crate::wire::{Capabilities, Expect, Outcome, Status};
+use crate::wire::{Capabilities, Expect, Extended, Outcome, Status};
 
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -18,6 +18,7 @@ pub struct Facts {
     pub mariadb: bool,
     /// As the greeting offered them.
     pub capabilities: Capabilities,
+    pub extended: Extended,
     pub max_connections: u32,
     /// Of a fresh connection.
     pub status: Status,

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use super::refuse::Word;
 use super::serve::Session;
 use crate::session::Answer;
-use crate::wire::{Kind, OkReply, TextResult, put_ok};
+use crate::wire::{Extended, Kind, OkReply, Shape, TextResult, put_ok};
 
 impl Session {
     /// `sql` is the statement as typed, for the name of a result's column.
@@ -48,13 +48,14 @@ impl Session {
         seq: u8,
         columns: &[(&str, Kind)],
     ) -> TextResult<'a> {
-        let (capabilities, status) = (self.capabilities, self.ledger.status());
         let unwanted = self.ledger.state().variable("resultset_metadata") == Some("NONE");
-        if unwanted {
-            TextResult::begin_undefined(out, seq, capabilities, status, columns)
-        } else {
-            TextResult::begin_as(out, seq, capabilities, status, columns)
-        }
+        let extended = self.identity.meaning.extended;
+        let shape = Shape {
+            caps: self.capabilities,
+            definitions: !unwanted,
+            extended: extended.contains(Extended::MARIADB_CLIENT_EXTENDED_METADATA),
+        };
+        TextResult::begin_as(out, seq, shape, self.ledger.status(), columns)
     }
 
     /// What SHOW WARNINGS and SHOW ERRORS list after a statement that failed.

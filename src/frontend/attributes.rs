@@ -25,7 +25,7 @@ impl Session {
             _ => false,
         };
         if wanted {
-            self.identity.meaning |= Capabilities::CLIENT_QUERY_ATTRIBUTES;
+            self.identity.meaning.common |= Capabilities::CLIENT_QUERY_ATTRIBUTES;
         }
         Ok(())
     }
@@ -61,12 +61,14 @@ impl Session {
         Ok(execute.attributes > 0 || incoming.header.len == MAX_PAYLOAD)
     }
 
-    /// How this client writes the parameters of an execute.
-    pub(super) fn writes_parameters(&self) -> Written {
-        if self.capabilities.contains(Capabilities::CLIENT_QUERY_ATTRIBUTES) {
-            Written::Named
-        } else {
-            Written::Plain
+    /// How this client writes the parameters of a command that has some.
+    pub(super) fn writes_parameters(&self, command: Option<u8>) -> Option<Written> {
+        let named = self.capabilities.contains(Capabilities::CLIENT_QUERY_ATTRIBUTES);
+        match command.and_then(Command::from_byte) {
+            Some(Command::StmtExecute) if named => Some(Written::Named),
+            Some(Command::StmtExecute) => Some(Written::Plain),
+            Some(Command::StmtBulkExecute) => Some(Written::Bulk),
+            _ => None,
         }
     }
 }

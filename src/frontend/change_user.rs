@@ -9,7 +9,7 @@ use super::refuse::Word;
 use super::serve::Session;
 use crate::auth::{Nonce, Verdict, Verifier};
 use crate::metrics::LoginOutcome;
-use crate::wire::{AuthMore, AuthSwitch, ChangeUser, HEADER_LEN};
+use crate::wire::{AuthMore, AuthSwitch, ChangeUser, HEADER_LEN, Meaning};
 
 /// As large as a login may be.
 const LIMIT: usize = 128 * 1024;
@@ -51,7 +51,8 @@ impl Session {
         };
         self.release_reset().await;
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
-        self.identity = identity(&self.shared, &account, self.capabilities);
+        let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
+        self.identity = identity(&self.shared, &account, meaning);
         self.presence.set_user(&account.username);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());

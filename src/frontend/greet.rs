@@ -20,8 +20,8 @@ use crate::registry::{Activity, Presence};
 use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
-    AuthMore, AuthSwitch, Capabilities, Greeting, Login, MEANING, OFFERED, OkReply, SslRequest,
-    Status, offered, put_ok,
+    AuthMore, AuthSwitch, Capabilities, Extended, Greeting, Login, Meaning, OFFERED, OkReply,
+    SslRequest, Status, offered, offered_extended, put_ok,
 };
 
 /// Connection attributes alone may be 64 KB.
@@ -39,6 +39,7 @@ struct Guest {
     seq: u8,
     /// What the greeting said.
     offered: Capabilities,
+    offered_extended: Extended,
 }
 
 impl Session {
@@ -49,7 +50,8 @@ impl Session {
     ) -> Result<Self, End> {
         let presence = shared.registry.enter(peer);
         let limit = shared.limits.login_timeout;
-        let guest = Guest { stream, shared, presence, seq: 0, offered: OFFERED };
+        let (offered, offered_extended) = (OFFERED, Extended::empty());
+        let guest = Guest { stream, shared, presence, seq: 0, offered, offered_extended };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -83,6 +85,8 @@ impl Guest {
     async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {
         let facts = self.shared.cluster.facts();
         self.offered = offered(facts.map(|facts| facts.capabilities));
+        self.offered_extended =
+            facts.map_or(Extended::empty(), |facts| offered_extended(facts.extended));
         let mut capabilities = self.offered;
         if self.shared.tls.is_some() && !self.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
@@ -93,6 +97,7 @@ impl Guest {
             connection_id: self.presence.id,
             nonce: *nonce.as_bytes(),
             capabilities,
+            extended: self.offered_extended,
             collation: 45,
             status: fresh_status(&self.shared),
             plugin: fallback(&self.shared).name().to_owned(),
@@ -158,7 +163,8 @@ impl Guest {
     fn settle(self, login: &Login, account: Arc<Account>) -> Session {
         self.presence.set_activity(Activity::Idle);
         let capabilities = login.capabilities & self.offered;
-        let identity = identity(&self.shared, &account, capabilities);
+        let meaning = Meaning::of(capabilities, login.extended & self.offered_extended);
+        let identity = identity(&self.shared, &account, meaning);
         let ledger = Ledger::new(ledger_login(
             &self.shared,
             login.schema.as_deref(),
@@ -216,15 +222,11 @@ pub(super) fn fallback(shared: &Shared) -> Plugin {
     }
 }
 
-pub(super) fn identity(
-    shared: &Shared,
-    account: &Arc<Account>,
-    capabilities: Capabilities,
-) -> Identity {
+pub(super) fn identity(shared: &Shared, account: &Arc<Account>, meaning: Meaning) -> Identity {
     Identity {
         username: account.target.username.as_str().into(),
         generation: shared.vault.current().number,
-        meaning: capabilities & MEANING,
+        meaning,
     }
 }
 

@@ -197,7 +197,7 @@ impl Inbound {
 fn head(command: Option<u8>) -> usize {
     match command.and_then(Command::from_byte) {
         Some(Command::StmtPrepare) => PREPARE_HEAD,
-        Some(Command::StmtExecute) => EXECUTE_HEAD,
+        Some(Command::StmtExecute | Command::StmtBulkExecute) => EXECUTE_HEAD,
         _ => HEAD,
     }
 }

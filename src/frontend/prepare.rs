@@ -16,7 +16,7 @@ use crate::pool::Borrowed;
 use crate::session::{Prepared, Refusal, Statement};
 use crate::wire::{
     Command, Completion, Execute, Expect, HEADER_LEN, Header, MAX_PAYLOAD, Written,
-    asks_for_cursor, set_statement_id,
+    asks_for_cursor, set_statement_id, statement_id,
 };
 
 /// The front of the request, rebuilt; it takes the place of the bytes in the buffer.
@@ -41,9 +41,11 @@ impl Session {
             None => Box::pin(self.prepare_here(borrowed, &prepared, twin, prefix)).await?,
         };
         let payload = self.inbound.front(incoming).get_mut(HEADER_LEN..).unwrap_or_default();
+        let direct = statement_id(payload) == Some(u32::MAX);
         set_statement_id(payload, server_id);
-        if incoming.command == Some(Command::StmtExecute as u8) {
-            return self.bind_types(borrowed, (id, twin), &prepared, incoming);
+        if let Some(written) = self.writes_parameters(incoming.command) {
+            let bound = (written, direct);
+            return self.bind_types(borrowed, (id, twin), &prepared, incoming, bound);
         }
         Ok(None)
     }
@@ -91,14 +93,23 @@ impl Session {
         (id, twin): (u32, Twin),
         prepared: &Prepared,
         incoming: Incoming,
+        (from, direct): (Written, bool),
     ) -> Result<Option<Rewritten>, Trouble> {
         let malformed = || Trouble::Word(Word::refusal(Refusal::MalformedPacket));
-        let (from, to) = (self.writes_parameters(), written(borrowed));
+        let to = match from {
+            Written::Bulk => Written::Bulk,
+            _ if borrowed.format.query_attributes => Written::Named,
+            _ => Written::Plain,
+        };
         let payload = self.inbound.front(incoming).get(HEADER_LEN..).unwrap_or_default();
         let execute = Execute::parse(payload, prepared.params, from).map_err(|_| malformed())?;
         let Some(there) = borrowed.statements.get(&prepared.statement, twin) else {
             return Err(Trouble::Server);
         };
+        // MariaDB takes none sent earlier for "the last one prepared".
+        if direct && prepared.params > 0 && !execute.new_params_bound {
+            return Err(malformed());
+        }
         let mut missing = None;
         if execute.new_params_bound {
             let types = execute.plain_types(payload);
@@ -150,11 +161,6 @@ impl Session {
         let statement = Statement::new(text, Arc::clone(self.ledger.state()), reading);
         borrowed.statements.insert(&Arc::new(statement), Twin::Shared, ok.statement_id);
     }
-}
-
-/// How the connection takes the parameters of an execute.
-fn written(borrowed: &Borrowed) -> Written {
-    if borrowed.format.query_attributes { Written::Named } else { Written::Plain }
 }
 
 /// Which of the server-side statements the request is for.

@@ -261,6 +261,11 @@ impl Ledger {
             Command::Query => self.on_query(request, held),
             Command::StmtPrepare => self.on_prepare(request),
             Command::StmtExecute => self.on_execute(request, held),
+            Command::StmtBulkExecute if self.login.mariadb => {
+                // It leaves behind what an execute does.
+                self.pending.command = Some(Command::StmtExecute);
+                self.on_execute(request, held)
+            }
             Command::StmtClose => self.on_close(request),
             Command::StmtSendLongData => self.on_long_data(request),
             Command::StmtReset => self.on_statement_reset(request),

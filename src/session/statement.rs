@@ -59,6 +59,8 @@ pub struct Prepared {
 #[derive(Debug, Default)]
 pub struct Statements {
     last_id: u32,
+    /// The last one prepared, if that went well and it is still there.
+    last: Option<u32>,
     by_id: HashMap<u32, Prepared>,
 }
 
@@ -93,8 +95,18 @@ impl Statements {
     pub fn insert(&mut self, prepared: Prepared) -> u32 {
         let id = self.next_id();
         self.last_id = id;
+        self.last = Some(id);
         self.by_id.insert(id, prepared);
         id
+    }
+
+    pub fn last(&self) -> Option<u32> {
+        self.last
+    }
+
+    /// Another one is about to be prepared.
+    pub fn forget_last(&mut self) {
+        self.last = None;
     }
 
     pub fn get(&self, id: u32) -> Option<&Prepared> {
@@ -106,10 +118,12 @@ impl Statements {
     }
 
     pub fn remove(&mut self, id: u32) -> Option<Prepared> {
+        self.last = self.last.filter(|last| *last != id);
         self.by_id.remove(&id)
     }
 
     pub fn clear(&mut self) {
+        self.last = None;
         self.by_id = HashMap::new();
     }
 

@@ -1,6 +1,7 @@
 //! https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_execute.html
+//! https://mariadb.com/kb/en/com_stmt_bulk_execute/
 //!
-//! Owns where things lie in COM_STMT_EXECUTE, and the statement id of every command that has one.
+//! Owns where things lie in COM_STMT_EXECUTE and MariaDB's COM_STMT_BULK_EXECUTE, and the statement id of every command that has one.
 //! Never reads a value.
 
 use std::borrow::Cow;
@@ -29,7 +30,12 @@ pub enum Written {
     /// Under `CLIENT_QUERY_ATTRIBUTES`: their count goes first, and a name behind each type. More
     /// than the statement has are attributes.
     Named,
+    /// COM_STMT_BULK_EXECUTE: once the types, then rows in which each value says whether it is NULL.
+    Bulk,
 }
+
+/// In the flags of a bulk: the types are here.
+const SENDS_TYPES: u16 = 128;
 
 /// A view of a payload that begins with the command byte. The ranges index into that payload;
 /// `values` ends where it ends, so the head of a long command can be looked at alone.
@@ -54,6 +60,9 @@ pub struct Execute {
 impl Execute {
     pub fn parse(payload: &[u8], params: u16, written: Written) -> Result<Self, Malformed> {
         let params = usize::from(params);
+        if written == Written::Bulk {
+            return Self::parse_bulk(payload, params);
+        }
         let mut reader = Reader::new(PACKET, payload);
         reader.expect(Command::StmtExecute as u8, "0x17")?;
         let statement_id = reader.u32()?;
@@ -86,24 +95,42 @@ impl Execute {
         Ok(execute)
     }
 
+    fn parse_bulk(payload: &[u8], params: usize) -> Result<Self, Malformed> {
+        let mut reader = Reader::new("COM_STMT_BULK_EXECUTE", payload);
+        reader.expect(Command::StmtBulkExecute as u8, "0xFA")?;
+        let statement_id = reader.u32()?;
+        let new_params_bound = reader.u16()? & SENDS_TYPES != 0;
+        let start = reader.at();
+        if new_params_bound {
+            reader.take(2 * params)?;
+        }
+        Ok(Self {
+            statement_id,
+            cursor: 0,
+            iterations: 1,
+            attributes: 0,
+            null_bitmap: start..start,
+            new_params_bound,
+            types: start..reader.at(),
+            values: reader.at()..payload.len(),
+            params,
+            written: Written::Bulk,
+        })
+    }
+
     fn read_types(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), Malformed> {
         let start = reader.at();
         reader.take(count.div_ceil(8))?;
         self.null_bitmap = start..reader.at();
         self.new_params_bound = reader.u8()? == 1;
         let start = reader.at();
-        if self.new_params_bound {
-            match self.written {
-                Written::Plain => {
-                    reader.take(2 * count)?;
-                }
-                Written::Named => {
-                    for _ in 0..count {
-                        reader.take(2)?;
-                        reader.lenenc_bytes()?;
-                    }
-                }
+        if self.new_params_bound && self.written == Written::Named {
+            for _ in 0..count {
+                reader.take(2)?;
+                reader.lenenc_bytes()?;
             }
+        } else if self.new_params_bound {
+            reader.take(2 * count)?;
         } else if self.attributes > 0 {
             // What an attribute is was never said before.
             return Err(too_few(start));
@@ -115,7 +142,7 @@ impl Execute {
     /// Of the statement's own parameters, two bytes each, without names.
     pub fn plain_types<'a>(&self, payload: &'a [u8]) -> Cow<'a, [u8]> {
         let types = payload.get(self.types.clone()).unwrap_or_default();
-        if self.written == Written::Plain {
+        if self.written != Written::Named {
             return Cow::Borrowed(types);
         }
         let mut plain = Vec::with_capacity(2 * self.params);
@@ -132,6 +159,7 @@ impl Execute {
     /// Writes it for a connection that takes parameters in another way, or that the types were not
     /// sent on: `types` are put in where it has none. Attributes cannot be said in the plain way and
     /// are left out; their values stay behind those of the parameters, where servers do not look.
+    /// A bulk stays one.
     pub fn rewrite(&self, payload: &[u8], to: Written, types: Option<&[u8]>, out: &mut BytesMut) {
         if self.written == to && (self.new_params_bound || types.is_none()) {
             out.put_slice(payload);
@@ -147,6 +175,12 @@ impl Execute {
         match to {
             Written::Plain => out.put_u8(self.cursor),
             Written::Named => out.put_u8(self.cursor | COUNT_AVAILABLE),
+            Written::Bulk => {
+                out.put_u16_le(SENDS_TYPES);
+                out.put_slice(&types);
+                out.put_slice(part(self.values.clone()));
+                return;
+            }
         }
         out.put_slice(part(FLAGS_AT + 1..HEAD_LEN));
         if to == Written::Named {
@@ -313,6 +347,21 @@ mod tests {
     }
 
     #[test]
+    fn types_of_a_bulk() {
+        let bound = b"\xFA\x01\0\0\0\x80\0\x03\0\xFD\0\0\x01\0\0\0\0\x02hi";
+        let unbound = b"\xFA\x01\0\0\0\0\0\0\x01\0\0\0\0\x02hi";
+        let types = b"\x03\0\xFD\0".as_slice();
+        let of = (2, Written::Bulk);
+        let execute = Execute::parse(bound, 2, Written::Bulk).unwrap();
+        assert_eq!(&execute.plain_types(bound)[..], types);
+        assert_eq!(&rewritten(bound, of, Written::Bulk, Some(b"\x08\0\x08\0"))[..], bound);
+        assert_eq!(&rewritten(unbound, of, Written::Bulk, None)[..], unbound);
+        assert_eq!(&rewritten(unbound, of, Written::Bulk, Some(types))[..], bound);
+        assert!(Execute::parse(&bound[..10], 2, Written::Bulk).is_err());
+        assert!(Execute::parse(bound, 2, Written::Plain).is_err());
+    }
+
+    #[test]
     fn the_count_is_no_cursor() {
         assert!(asks_for_cursor(BOUND));
         assert!(!asks_for_cursor(NAMED));
@@ -336,8 +385,12 @@ mod tests {
         #[test]
         fn never_panics(bytes: Vec<u8>, params: u16, types: Vec<u8>, flags: u8) {
             let whole = [&b"\x17\x01\0\0\0"[..], &[flags], b"\x01\0\0\0", &bytes].concat();
+            let bulk = [&b"\xFA\x01\0\0\0"[..], &[flags, 0], &bytes].concat();
             for params in [params, params % 8] {
                 let _ = Execute::parse(&bytes, params, Written::Plain);
+                if let Ok(execute) = Execute::parse(&bulk, params, Written::Bulk) {
+                    execute.rewrite(&bulk, Written::Bulk, Some(&types), &mut BytesMut::new());
+                }
                 for (written, to) in [
                     (Written::Plain, Written::Plain),
                     (Written::Named, Written::Plain),

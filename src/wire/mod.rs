@@ -26,12 +26,15 @@ mod session_track;
 mod verdict;
 
 pub use mysql_common::constants::{
-    CapabilityFlags as Capabilities, ColumnType, StatusFlags as Status,
+    CapabilityFlags as Capabilities, ColumnType, MariadbCapabilities as Extended,
+    StatusFlags as Status,
 };
 
 pub use auth_more::AuthMore;
 pub use auth_switch::AuthSwitch;
-pub use capabilities::{CANONICAL, MEANING, OFFERED, offered};
+pub use capabilities::{
+    CANONICAL, CANONICAL_EXTENDED, MEANING, Meaning, OFFERED, offered, offered_extended,
+};
 pub use change_user::ChangeUser;
 pub use command::Command;
 pub use eof::{EofPacket, put_eof};
@@ -49,6 +52,6 @@ pub use reply::{
     ClientFormat, Completion, Expect, Outcome, Progress, ReplyScanner, Scan, ServerFormat,
     WHOLE_LIMIT,
 };
-pub use result_set::{Kind, TextResult, column_count, text_row};
+pub use result_set::{Kind, Shape, TextResult, column_count, text_row};
 pub use session_track::{Change, DEFAULT_TRACKED, TrackFilter, Variables, changes};
 pub use verdict::{Place, Verdict, verdict};

@@ -25,13 +25,28 @@ pub enum Kind {
     Integer,
 }
 
+/// What its receiver takes a result set in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    pub caps: Capabilities,
+    /// `false`: under `CLIENT_OPTIONAL_RESULTSET_METADATA` it wants none.
+    pub definitions: bool,
+    /// MariaDB's `EXTENDED_METADATA`.
+    pub extended: bool,
+}
+
+impl From<Capabilities> for Shape {
+    fn from(caps: Capabilities) -> Self {
+        Self { caps, definitions: true, extended: false }
+    }
+}
+
 /// Writes a result set packet by packet, in the format its receiver negotiated.
 pub struct TextResult<'a> {
     out: &'a mut BytesMut,
     seq: u8,
     caps: Capabilities,
     status: Status,
-    definitions: bool,
 }
 
 impl<'a> TextResult<'a> {
@@ -49,43 +64,27 @@ impl<'a> TextResult<'a> {
     pub fn begin_as(
         out: &'a mut BytesMut,
         seq: u8,
-        caps: Capabilities,
+        shape: impl Into<Shape>,
         status: Status,
         columns: &[(&str, Kind)],
     ) -> Self {
-        Self { out, seq, caps, status, definitions: true }.defined(columns)
-    }
-
-    /// As a client wants it that has set `resultset_metadata` to NONE. Under
-    /// `CLIENT_OPTIONAL_RESULTSET_METADATA` only.
-    pub fn begin_undefined(
-        out: &'a mut BytesMut,
-        seq: u8,
-        caps: Capabilities,
-        status: Status,
-        columns: &[(&str, Kind)],
-    ) -> Self {
-        Self { out, seq, caps, status, definitions: false }.defined(columns)
-    }
-
-    fn defined(mut self, columns: &[(&str, Kind)]) -> Self {
+        let Shape { caps, definitions, extended } = shape.into();
+        let mut result = Self { out, seq, caps, status };
         let mut payload = BytesMut::with_capacity(64);
         put_lenenc_int(&mut payload, columns.len() as u64);
-        let optional = self.caps.contains(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA);
+        let optional = caps.contains(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA);
         if optional {
-            payload.put_u8(u8::from(self.definitions));
+            payload.put_u8(u8::from(definitions));
         }
-        self.put(&payload);
-        let mut result = self;
-        if result.definitions || !optional {
-            for (name, kind) in columns {
-                payload.clear();
-                put_definition(&mut payload, name, *kind);
-                result.put(&payload);
-            }
+        result.put(&payload);
+        let left_out = optional && !definitions;
+        for (name, kind) in columns.iter().filter(|_| !left_out) {
+            payload.clear();
+            put_definition(&mut payload, name, *kind, extended);
+            result.put(&payload);
         }
-        if !result.caps.contains(Capabilities::CLIENT_DEPRECATE_EOF) {
-            result.seq = put_eof(result.out, result.seq, result.status, 0);
+        if !caps.contains(Capabilities::CLIENT_DEPRECATE_EOF) {
+            result.seq = put_eof(result.out, result.seq, status, 0);
         }
         result
     }
@@ -144,13 +143,17 @@ pub fn text_row(payload: &[u8]) -> Result<Vec<Option<&[u8]>>, Malformed> {
 }
 
 /// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset_column_definition.html
-fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind) {
+fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind, extended: bool) {
     let (collation, length, column, flags) = match kind {
         Kind::Text => (COLLATION, 1024, ColumnType::MYSQL_TYPE_VAR_STRING, 0),
         Kind::Integer => (BINARY, 21, ColumnType::MYSQL_TYPE_LONGLONG, NOT_NULL_BINARY),
     };
     for text in ["def", "", "", "", name, ""] {
         put_lenenc_bytes(payload, text.as_bytes());
+    }
+    if extended {
+        // A string of what is more to be said of the type: nothing.
+        payload.put_u8(0);
     }
     payload.put_u8(0x0C);
     payload.put_u16_le(collation);
@@ -196,12 +199,22 @@ mod tests {
         let status = Status::SERVER_STATUS_AUTOCOMMIT;
         let columns = [("a", Kind::Text)];
         let mut out = BytesMut::new();
-        TextResult::begin_undefined(&mut out, 1, caps, status, &columns).end();
+        let none = Shape { definitions: false, ..caps.into() };
+        TextResult::begin_as(&mut out, 1, none, status, &columns).end();
         let eof = b"\x05\0\0\x02\xFE\0\0\x02\0\x05\0\0\x03\xFE\0\0\x02\0";
         assert_eq!(&out[..], [&b"\x02\0\0\x01\x01\0"[..], eof].concat());
         out.clear();
         TextResult::begin_as(&mut out, 1, caps, status, &columns);
         assert_eq!(&out[..6], b"\x02\0\0\x01\x01\x01");
+    }
+
+    #[test]
+    fn definitions_with_more_to_say() {
+        let mut out = BytesMut::new();
+        let shape = Shape { extended: true, ..Capabilities::CLIENT_DEPRECATE_EOF.into() };
+        TextResult::begin_as(&mut out, 1, shape, Status::empty(), &[("a", Kind::Text)]);
+        let definition = b"\x18\0\0\x02\x03def\0\0\0\x01a\0\0\x0C\x2D\0\0\x04\0\0\xFD\0\0\0\0\0";
+        assert_eq!(&out[5..], definition);
     }
 
     #[test]

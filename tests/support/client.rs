@@ -69,6 +69,8 @@ pub struct Login {
     pub password: String,
     pub schema: Option<String>,
     pub capabilities: u32,
+    /// MariaDB's own.
+    pub extended: u32,
     pub collation: u8,
 }
 
@@ -86,6 +88,7 @@ impl Login {
                 | c::MULTI_RESULTS
                 | c::PS_MULTI_RESULTS
                 | c::PLUGIN_AUTH,
+            extended: 0,
             collation: UTF8MB4,
         }
     }
@@ -110,6 +113,12 @@ impl Login {
     #[must_use]
     pub fn with(mut self, capabilities: u32) -> Self {
         self.capabilities |= capabilities;
+        self
+    }
+
+    #[must_use]
+    pub fn extended(mut self, capabilities: u32) -> Self {
+        self.extended |= capabilities;
         self
     }
 }
@@ -155,7 +164,13 @@ pub struct Greeting {
     pub version: String,
     pub connection_id: u32,
     pub capabilities: u32,
+    /// MariaDB's own, as they stand in the filler.
+    pub extended: u32,
+    pub collation: u8,
+    pub status: u16,
     pub plugin: String,
+    /// All of it.
+    pub packet: Vec<u8>,
     scramble: Vec<u8>,
 }
 
@@ -199,6 +214,10 @@ impl RawClient {
             version: String::new(),
             connection_id: 0,
             capabilities: 0,
+            extended: 0,
+            collation: 0,
+            status: 0,
+            packet: Vec::new(),
             plugin: String::new(),
             scramble: Vec::new(),
         };
@@ -224,7 +243,8 @@ impl RawClient {
         let answer = prove(&plugin, &login.password, &self.greeting.scramble);
         let mut packet = capabilities.to_le_bytes().to_vec();
         packet.extend_from_slice(&[0, 0, 0, 64, login.collation]); // largest packet 1 GiB
-        packet.extend_from_slice(&[0; 23]);
+        packet.extend_from_slice(&[0; 19]);
+        packet.extend_from_slice(&(login.extended & self.greeting.extended).to_le_bytes());
         packet.extend_from_slice(login.user.as_bytes());
         packet.push(0);
         packet.push(u8::try_from(answer.len()).unwrap());
@@ -441,11 +461,23 @@ fn parse_greeting(packet: &[u8]) -> Option<Greeting> {
     let mut scramble = rest.get(4..12)?.to_vec();
     let (low, high) = (rest.get(13..15)?, rest.get(18..20)?);
     let capabilities = u32::from_le_bytes([low[0], low[1], high[0], high[1]]);
+    let extended = u32::from_le_bytes(rest.get(27..31)?.try_into().ok()?);
+    let (collation, status) = (rest[15], u16::from_le_bytes([rest[16], rest[17]]));
     scramble.extend_from_slice(rest.get(31..43)?);
     let plugin = rest.get(44..).unwrap_or_default();
     let end = plugin.iter().position(|byte| *byte == 0).unwrap_or(plugin.len());
     let plugin = String::from_utf8_lossy(&plugin[..end]).into_owned();
-    Some(Greeting { version, connection_id, capabilities, plugin, scramble })
+    Some(Greeting {
+        version,
+        connection_id,
+        capabilities,
+        extended,
+        collation,
+        status,
+        plugin,
+        packet: packet.to_vec(),
+        scramble,
+    })
 }
 
 pub fn refusal(packet: &[u8]) -> Error {
