@@ -501,3 +501,69 @@ fn statements_executed_before_their_id_is_known() {
         assert_eq!(one(client.execute(LAST, &[])), "error 1243");
     }
 }
+
+/// Compression by zlib and zstd, several factors.
+const NOT_OFFERED: u32 = 1 << 5 | 1 << 26 | 1 << 28;
+/// Whether there is TLS is each one's own.
+const SSL: u32 = 1 << 11;
+
+/// Byte by byte, but for what is told here.
+#[test]
+fn the_greeting_is_the_servers_own() {
+    for flavor in Flavor::installed() {
+        let (server, tidegate) = start(flavor, 2);
+        let straight = RawClient::greet(server.address()).unwrap().greeting;
+        let through = RawClient::greet(tidegate.address()).unwrap().greeting;
+        assert_eq!(straight.version, through.version);
+        assert_eq!(flavor == Flavor::MariaDb, through.version.starts_with("5.5.5-10."));
+        assert_eq!(straight.collation, through.collation, "{flavor:?}");
+        assert_eq!((straight.status, &straight.plugin), (through.status, &through.plugin));
+        let differences = (straight.capabilities ^ through.capabilities) & !SSL;
+        assert_eq!(differences & !NOT_OFFERED, 0, "{flavor:?} {differences:#x}");
+        assert_eq!(straight.extended & !CACHE_METADATA, through.extended);
+
+        // Everything else: the id, the nonce and the fields above blanked.
+        let rest = |packet: &[u8]| {
+            let mut packet = packet.to_vec();
+            let end = packet.iter().skip(1).position(|byte| *byte == 0).unwrap() + 2;
+            for field in [0..12, 13..15, 18..20, 27..31, 31..43] {
+                packet[end + field.start..end + field.end].fill(0);
+            }
+            packet
+        };
+        assert_eq!(rest(&straight.packet), rest(&through.packet), "{flavor:?}");
+    }
+}
+
+/// 45 is utf8mb4_general_ci and 8 latin1_swedish_ci in both; 255, 278 and 305 are MySQL's, 2304 and
+/// 1069 MariaDB's; 0 and 9999 are nobody's. 35 is ucs2.
+#[test]
+fn a_login_gets_the_character_set_that_the_server_gives() {
+    let asked = "SELECT CONCAT_WS(' ', @@character_set_client, @@character_set_connection, \
+        @@character_set_results, @@collation_connection)";
+    for flavor in Flavor::installed() {
+        let (server, tidegate) = start(flavor, 2);
+        let mut seen = Vec::new();
+        for address in [server.address(), tidegate.address()] {
+            let mut told = Vec::new();
+            for collation in [0, 8, 33, 35, 45, 54, 63, 224, 246, 250, 254, 255] {
+                let login = Login::app().collation(collation);
+                let answer = RawClient::login(address.clone(), &login)
+                    .map(|mut client| one(client.query(asked)));
+                told.push((
+                    collation,
+                    answer.unwrap_or_else(|error| format!("error {}", error.code())),
+                ));
+            }
+            for collation in [0, 45, 255, 278, 305, 1069, 2304, 9999] {
+                let mut client = RawClient::login(address.clone(), &Login::app()).unwrap();
+                client.change_user(&Login::app().collation(collation)).unwrap();
+                told.push((collation, one(client.query(asked))));
+            }
+            seen.push(told);
+        }
+        for (straight, through) in seen[0].iter().zip(&seen[1]) {
+            assert_eq!(straight, through, "{flavor:?}");
+        }
+    }
+}

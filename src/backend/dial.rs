@@ -252,6 +252,7 @@ fn fresh(
         version: greeting.version.clone(),
         capabilities: greeting.capabilities,
         extended: greeting.extended,
+        collation: greeting.collation,
         status: first_status,
         ..Facts::default()
     };

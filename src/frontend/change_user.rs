@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::End;
-use super::greet::{fallback, identity, ledger_login};
+use super::greet::{fallback, fit_for_clients, identity, ledger_login};
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
@@ -29,6 +29,9 @@ impl Session {
         let Ok(request) = ChangeUser::parse(&payload, self.capabilities) else {
             return self.refuse_and_end(&Word::bad_handshake(), 1, End::Malformed).await;
         };
+        if let Err(word) = fit_for_clients(&self.shared, request.collation) {
+            return self.refuse_and_end(&word, 1, End::LoginRefused).await;
+        }
         let account = self.shared.vault.current().account(&request.user).cloned();
         let mut verifier = Verifier::new(Nonce::random(), account.clone(), fallback(&self.shared));
         let mut seq = 1;

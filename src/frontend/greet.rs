@@ -30,6 +30,12 @@ const LOGIN_PACKET: usize = 128 * 1024;
 /// What is said while no target has been reached yet.
 const UNKNOWN_VERSION: &str = "8.4.0";
 
+/// And the collation such a server greets with, utf8mb4_0900_ai_ci.
+const UNKNOWN_COLLATION: u8 = 255;
+
+/// Of more than one byte a letter: no server reads a text in them.
+const NOT_FOR_CLIENTS: [&str; 4] = ["ucs2", "utf16", "utf16le", "utf32"];
+
 /// One client on its way in.
 struct Guest {
     stream: Stream,
@@ -78,6 +84,9 @@ impl Guest {
         let Ok(login) = Login::parse(&payload) else {
             return Err(guest.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
+        if let Err(word) = fit_for_clients(&guest.shared, u16::from(login.collation)) {
+            return Err(guest.refuse(&word, End::LoginRefused).await);
+        }
         let account = guest.authenticate(&login, nonce).await?;
         Ok(guest.settle(&login, account))
     }
@@ -98,7 +107,7 @@ impl Guest {
             nonce: *nonce.as_bytes(),
             capabilities,
             extended: self.offered_extended,
-            collation: 45,
+            collation: facts.map_or(UNKNOWN_COLLATION, |facts| facts.collation),
             status: fresh_status(&self.shared),
             plugin: fallback(&self.shared).name().to_owned(),
         };
@@ -242,7 +251,7 @@ pub(super) fn ledger_login(
         sql_mode: facts.map(|facts| facts.sql_mode.clone()).unwrap_or_default(),
         variables: facts.map(|facts| facts.variables.clone()).unwrap_or_default(),
         schema: schema.map(str::to_owned),
-        charset: charset(collation, mariadb),
+        charset: charset(collation, shared),
         capabilities,
         status: fresh_status(shared),
         mariadb,
@@ -255,16 +264,31 @@ fn fresh_status(shared: &Shared) -> Status {
         & (Status::SERVER_STATUS_AUTOCOMMIT | Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES)
 }
 
-/// MariaDB does not know MySQL's 0900 collations and falls back to its default at the login, as
-/// the servers do with any id they do not know.
-fn charset(collation: u16, mariadb: bool) -> Charset {
+/// As the server does it: an id that it does not know, 0 among them, gives its own default.
+fn charset(collation: u16, shared: &Shared) -> Charset {
+    let facts = shared.cluster.facts();
+    let Some(facts) = facts.filter(|facts| !facts.collations.is_empty()) else {
+        return charset_of_mysql(collation);
+    };
+    let known = facts.collations.get(&collation).or(facts.charset.as_ref());
+    known.cloned().unwrap_or_else(Charset::canonical)
+}
+
+fn charset_of_mysql(collation: u16) -> Charset {
     let known = Collation::resolve(CollationId::from(collation));
     let (name, collation) = (known.charset(), known.collation());
-    let unknown = name.is_empty() || known.id() == CollationId::UNKNOWN_COLLATION_ID;
-    if unknown || (mariadb && collation.contains("_0900_")) {
+    if name.is_empty() || known.id() == CollationId::UNKNOWN_COLLATION_ID {
         return Charset::canonical();
     }
     Charset { name: name.to_owned(), collation: collation.to_owned() }
+}
+
+pub(super) fn fit_for_clients(shared: &Shared, collation: u16) -> Result<(), Word> {
+    let charset = charset(collation, shared);
+    if NOT_FOR_CLIENTS.contains(&charset.name.as_str()) {
+        return Err(Word::charset_not_for_clients(&charset.name));
+    }
+    Ok(())
 }
 
 fn host(peer: &str) -> &str {

@@ -62,6 +62,12 @@ impl Word {
         Self::new(1043, *b"08S01", "Bad handshake")
     }
 
+    pub fn charset_not_for_clients(name: &str) -> Self {
+        let message =
+            format!("Variable 'character_set_client' can't be set to the value of '{name}'");
+        Self::new(1231, *b"42000", message)
+    }
+
     pub fn out_of_order() -> Self {
         Self::new(1156, *b"08S01", "Got packets out of order")
     }

@@ -20,15 +20,20 @@ pub const OFFERED: Capabilities = CANONICAL
 const IF_THERE: Capabilities =
     Capabilities::CLIENT_QUERY_ATTRIBUTES.union(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA);
 
+/// Said by a client about itself, or said by all: nothing follows from them.
+const WITHOUT_EFFECT: Capabilities = Capabilities::CLIENT_IGNORE_SIGPIPE
+    .union(Capabilities::CLIENT_RESERVED)
+    .union(Capabilities::CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS)
+    .union(Capabilities::CLIENT_SSL_VERIFY_SERVER_CERT)
+    .union(Capabilities::CLIENT_REMEMBER_OPTIONS);
+
 /// To clients of a target that greets with `server`; `None` while it has not been reached.
 pub fn offered(server: Option<Capabilities>) -> Capabilities {
-    // MariaDB's CLIENT_MYSQL, which it leaves clear: set, it says that no extended capabilities
-    // stand in the filler.
-    let plain = match server {
-        Some(server) => OFFERED - (Capabilities::CLIENT_LONG_PASSWORD - server),
-        None => OFFERED,
-    };
-    plain | server.unwrap_or(Capabilities::empty()) & IF_THERE
+    let Some(server) = server else { return OFFERED };
+    // What CANONICAL has is translated for whoever lacks it. Not so MariaDB's CLIENT_MYSQL, which it
+    // leaves clear: set, it says that no extended capabilities stand in the filler.
+    let ours = CANONICAL - Capabilities::CLIENT_LONG_PASSWORD;
+    ours | server & (OFFERED | IF_THERE | WITHOUT_EFFECT)
 }
 
 /// MariaDB's own, to clients of a target that has them.
@@ -106,9 +111,12 @@ mod tests {
     #[test]
     fn some_where_the_target_has_them() {
         assert_eq!(offered(None), OFFERED);
-        let mariadb = OFFERED - Capabilities::CLIENT_LONG_PASSWORD;
-        assert_eq!(offered(Some(Capabilities::CLIENT_COMPRESS)), mariadb);
-        assert_eq!(offered(Some(Capabilities::all())), OFFERED | IF_THERE);
+        let ours = CANONICAL - Capabilities::CLIENT_LONG_PASSWORD;
+        assert_eq!(offered(Some(Capabilities::CLIENT_COMPRESS)), ours);
+        // MySQL 9.7, MariaDB 10.11.
+        let of = |bits| offered(Some(Capabilities::from_bits_retain(bits))).bits();
+        assert_eq!(of(0xDFFF_FFFF), 0xCBFF_F7DF);
+        assert_eq!(of(0x81FF_F7FE), 0x81FF_F7DE);
     }
 
     #[test]

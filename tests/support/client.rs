@@ -71,7 +71,8 @@ pub struct Login {
     pub capabilities: u32,
     /// MariaDB's own.
     pub extended: u32,
-    pub collation: u8,
+    /// All 16 bits go with COM_CHANGE_USER only.
+    pub collation: u16,
 }
 
 impl Login {
@@ -89,7 +90,7 @@ impl Login {
                 | c::PS_MULTI_RESULTS
                 | c::PLUGIN_AUTH,
             extended: 0,
-            collation: UTF8MB4,
+            collation: u16::from(UTF8MB4),
         }
     }
 
@@ -105,7 +106,7 @@ impl Login {
     }
 
     #[must_use]
-    pub fn collation(mut self, collation: u8) -> Self {
+    pub fn collation(mut self, collation: u16) -> Self {
         self.collation = collation;
         self
     }
@@ -242,7 +243,7 @@ impl RawClient {
 
         let answer = prove(&plugin, &login.password, &self.greeting.scramble);
         let mut packet = capabilities.to_le_bytes().to_vec();
-        packet.extend_from_slice(&[0, 0, 0, 64, login.collation]); // largest packet 1 GiB
+        packet.extend_from_slice(&[0, 0, 0, 64, login.collation.to_le_bytes()[0]]); // largest packet 1 GiB
         packet.extend_from_slice(&[0; 19]);
         packet.extend_from_slice(&(login.extended & self.greeting.extended).to_le_bytes());
         packet.extend_from_slice(login.user.as_bytes());
@@ -269,7 +270,8 @@ impl RawClient {
         packet.push(u8::try_from(answer.len()).unwrap());
         packet.extend_from_slice(&answer);
         packet.extend_from_slice(login.schema.as_deref().unwrap_or_default().as_bytes());
-        packet.extend_from_slice(&[0, login.collation, 0]);
+        packet.push(0);
+        packet.extend_from_slice(&login.collation.to_le_bytes());
         packet.extend_from_slice(plugin.as_bytes());
         packet.push(0);
         self.command(&packet)?;
