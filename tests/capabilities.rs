@@ -238,10 +238,21 @@ fn long_requests_of_clients_with_attributes() {
     assert_eq!(one(fresh.query(&text)), MIB_16.to_string());
     assert_eq!(one(query_with(&mut fresh, &[("a", "1")], &text)), MIB_16.to_string());
     let insert = fresh.prepare("INSERT INTO t (body) VALUES (?)").unwrap();
-    let refused = execute_with(&mut fresh, insert.id, &[&vec![b'x'; MIB_16]], &[], true);
-    assert_eq!(one(refused), "error 1235");
+    // To a connection that takes no attributes: with and without, and cut at every place that counts.
+    let near = [41, 40, 39, 31, 30, 26, 25, 24, 23].map(|less| MIB_16 - less);
+    for body in near.into_iter().chain([2 * MIB_16 - 25, 2 * MIB_16]) {
+        for attributes in [&[][..], &[("a", "1"), ("b", "more")]] {
+            let bytes: Vec<u8> = (0..body).map(|at| b'a' + (at % 23) as u8).collect();
+            execute_with(&mut fresh, insert.id, &[&bytes], attributes, true).unwrap();
+            let mut sum = flate2::Crc::new();
+            sum.update(&bytes);
+            let row = vec![Some(sum.sum().to_string()), Some(body.to_string())];
+            let asked = "SELECT CRC32(body), LENGTH(body) FROM t ORDER BY id DESC LIMIT 1";
+            assert_eq!(fresh.query(asked).unwrap(), [row]);
+            fresh.query("DELETE FROM t WHERE body IS NOT NULL").unwrap();
+        }
+    }
     fresh.query("COMMIT").unwrap();
-    execute_with(&mut fresh, insert.id, &[&vec![b'x'; MIB_16]], &[], true).unwrap();
 }
 
 #[test]
@@ -566,4 +577,89 @@ fn a_login_gets_the_character_set_that_the_server_gives() {
             assert_eq!(straight, through, "{flavor:?}");
         }
     }
+}
+
+/// Clients escape their strings by this bit.
+const NO_BACKSLASH_ESCAPES: u16 = 0x0200;
+
+#[test]
+fn the_status_says_how_to_escape() {
+    let bit = |client: &mut RawClient, command: &[u8]| {
+        client.command(command).unwrap();
+        client.read_result().unwrap().1 & NO_BACKSLASH_ESCAPES != 0
+    };
+    for flavor in Flavor::installed() {
+        let (_server, tidegate) = start(flavor, 2);
+        let mut client = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        let mut other = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        // By the server, then three times by Tidegate itself.
+        let commands = [text("SELECT 1"), vec![14], text("SELECT ROW_COUNT()"), vec![14]];
+        for (set, expected) in
+            [("sql_mode = DEFAULT", false), ("sql_mode = 'NO_BACKSLASH_ESCAPES'", true)]
+        {
+            assert_eq!(bit(&mut client, &text(&format!("SET {set}"))), expected);
+            for command in &commands {
+                assert!(!bit(&mut other, command), "{flavor:?}");
+                assert_eq!(bit(&mut client, command), expected, "{flavor:?}");
+            }
+        }
+        assert_eq!(one(client.query(r"SELECT LENGTH('\\')")), "2");
+        assert_eq!(one(other.query(r"SELECT LENGTH('\\')")), "1");
+        assert!(!bit(&mut client, &[31]));
+
+        let server =
+            Server::start(flavor, Options::default().argument("--sql-mode=NO_BACKSLASH_ESCAPES"));
+        let tidegate = Tidegate::start(Config::to(&server));
+        let mut greetings = Vec::new();
+        for address in [server.address(), tidegate.address()] {
+            let mut client = RawClient::login(address, &Login::app()).unwrap();
+            greetings.push(client.greeting.status);
+            for command in &commands {
+                assert!(bit(&mut client, command), "{flavor:?}");
+            }
+        }
+        assert_eq!(greetings[0], greetings[1], "{flavor:?}");
+    }
+}
+
+/// COM_BINLOG_DUMP, COM_TABLE_DUMP, COM_REGISTER_SLAVE, COM_BINLOG_DUMP_GTID, COM_CLONE and
+/// COM_SUBSCRIBE_GROUP_REPLICATION_STREAM: a stream of its own would take the connection for good.
+#[test]
+fn replicas_are_told_no() {
+    for flavor in Flavor::installed() {
+        let (_server, tidegate) = start(flavor, 2);
+        let mut client = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        for command in [18, 19, 21, 30, 32, 33] {
+            client
+                .command(&[&[command], &b"\x04\0\0\0\0\0\x01\0\0\0binlog.000001"[..]].concat())
+                .unwrap();
+            assert_eq!(client.read_result().unwrap_err().code(), 1047, "{flavor:?} {command}");
+            assert_eq!(one(client.query("SELECT 1")), "1");
+        }
+    }
+}
+
+/// They are taken, whatever is in them, and the server sees Tidegate's own.
+#[test]
+fn connection_attributes_are_taken() {
+    if !Flavor::installed().contains(&Flavor::MySql) {
+        return;
+    }
+    let server =
+        Server::start(Flavor::MySql, Options::default().argument("--performance-schema=ON"));
+    let tidegate = Tidegate::start(Config::to(&server));
+    assert_ne!(RawClient::greet(tidegate.address()).unwrap().greeting.capabilities & 1 << 20, 0);
+    let output = Command::new(cache().join("mysql-9.7/bin/mysql"))
+        .args(["--host=127.0.0.1", &format!("--port={}", tidegate.port()), "--batch"])
+        .args(["--skip-column-names", "--ssl-mode=REQUIRED", &format!("--user={USER}"), SCHEMA])
+        .env("MYSQL_PWD", PASSWORD)
+        .args([
+            "-e",
+            "SELECT attr_value FROM performance_schema.session_account_connect_attrs \
+            WHERE attr_name = 'program_name' AND processlist_id = CONNECTION_ID() + 0",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said, "tidegate\n", "{}", String::from_utf8_lossy(&output.stderr));
 }

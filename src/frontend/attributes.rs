@@ -10,7 +10,7 @@ use super::refuse::Word;
 use super::serve::Session;
 use crate::session::Refusal;
 use crate::wire::{
-    Capabilities, Command, Execute, HEADER_LEN, MAX_PAYLOAD, QueryAttributes, Written, statement_id,
+    Capabilities, Command, Execute, HEADER_LEN, QueryAttributes, Written, statement_id,
 };
 
 impl Session {
@@ -50,7 +50,6 @@ impl Session {
         }
     }
 
-    /// An execute that fills its packet would have to be cut anew to its end if it became shorter.
     fn among_parameters(&mut self, incoming: Incoming) -> Result<bool, Word> {
         let payload = self.inbound.front(incoming).get(HEADER_LEN..).unwrap_or_default();
         let prepared = statement_id(payload).and_then(|id| self.ledger.statements.get(id));
@@ -58,7 +57,7 @@ impl Session {
         let Some(prepared) = prepared else { return Ok(false) };
         let execute = Execute::parse(payload, prepared.params, Written::Named)
             .map_err(|_| Word::refusal(Refusal::MalformedPacket))?;
-        Ok(execute.attributes > 0 || incoming.header.len == MAX_PAYLOAD)
+        Ok(execute.attributes > 0)
     }
 
     /// How this client writes the parameters of a command that has some.

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use super::End;
 use super::inbound::Incoming;
 use super::prepare::Rewritten;
+use super::recut::Recut;
 use super::refuse::{Lost, Word};
 use super::relay::{Broken, Reply};
 use super::restore::Prefix;
@@ -212,6 +213,8 @@ impl Session {
             out.extend_from_slice(request);
             stream.send(&out).await.is_ok()
         };
+        let lag = front.len().saturating_sub(request.len());
+        let mut recut = Recut::new(if incoming.header.len < MAX_PAYLOAD { 0 } else { lag });
         self.inbound.consume(incoming.here);
         let mut left = HEADER_LEN + incoming.header.len - incoming.here;
         let mut header = incoming.header;
@@ -223,19 +226,20 @@ impl Session {
                 self.ledger.on_request_bytes(more);
                 // A server that refuses the rest may still say why; the client listens only after
                 // it has said all.
-                took_it = took_it && stream.send(more).await.is_ok();
+                took_it = took_it && recut.bytes(stream, more).await.is_ok();
                 let count = more.len();
                 self.inbound.consume(count);
                 self.shared.metrics.client.bytes.of(Direction::In).inc_by(count as u64);
                 left -= count;
             }
             if header.len < MAX_PAYLOAD {
+                took_it = took_it && recut.end(stream).await.is_ok();
                 return Ok((header.seq.wrapping_add(1), took_it));
             }
             let next = self.inbound.header(&mut self.stream);
             header = in_time(&self.presence, next).await.map_err(|_| End::HungUp)?;
             left = header.len;
-            took_it = took_it && stream.send(&header.bytes()).await.is_ok();
+            took_it = took_it && recut.header(stream, header).await.is_ok();
         }
     }
 

@@ -13,6 +13,7 @@ mod inbound;
 mod kill;
 mod listen;
 mod prepare;
+mod recut;
 mod refuse;
 mod relay;
 mod restore;

@@ -130,13 +130,14 @@ impl Session {
         }
         let mut rebuilt = BytesMut::from(&[0; HEADER_LEN][..]);
         execute.rewrite(payload, to, missing.map(|types| &**types), &mut rebuilt);
-        // A packet that grows or shrinks across the 16 MiB rule would have to be cut anew to its end.
-        let len = incoming.header.len + rebuilt.len() - HEADER_LEN - payload.len();
-        if len >= MAX_PAYLOAD {
+        // One that fills its packet keeps its length, see `recut`; one that grows past that would
+        // have to be cut anew to its end.
+        let len = match incoming.header.len {
+            MAX_PAYLOAD if rebuilt.len() - HEADER_LEN <= payload.len() => MAX_PAYLOAD,
+            len => len + rebuilt.len() - HEADER_LEN - payload.len(),
+        };
+        if len >= MAX_PAYLOAD && len != incoming.header.len {
             return Err(Trouble::Word(Word::types_too_late()));
-        }
-        if incoming.header.len == MAX_PAYLOAD {
-            return Err(Trouble::Word(Word::execute_too_long()));
         }
         if let Some(types) = missing {
             there.types = Some(Arc::clone(types));

@@ -196,15 +196,6 @@ impl Word {
         )
     }
 
-    pub fn execute_too_long() -> Self {
-        Self::new(
-            1235,
-            *b"42000",
-            "This version of Tidegate doesn't yet support 'an execute of 16 MB by a client that may \
-             send query attributes, in a transaction or pinned'",
-        )
-    }
-
     pub fn unknown_thread(id: u64) -> Self {
         Self::new(1094, *b"HY000", format!("Unknown thread id: {id}"))
     }
