@@ -57,6 +57,7 @@ impl Session {
         let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
         self.identity = identity(&self.shared, &account, meaning);
         self.presence.set_user(&account.username);
+        self.presence.set_attributes(&request.attributes);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());
         let login = ledger_login(&self.shared, schema, request.collation, self.capabilities);

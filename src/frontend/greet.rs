@@ -145,6 +145,7 @@ impl Guest {
         if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
             // Before the client knows that its id is good: it may be killed by it at once.
             self.presence.set_user(&account.username);
+            self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
             Ok(account)
         } else {
