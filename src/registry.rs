@@ -24,6 +24,7 @@ pub struct Entry {
     pub id: u32,
     pub peer: String,
     user: Mutex<Arc<str>>,
+    attributes: Mutex<Attributes>,
     activity: AtomicU8,
     /// When the activity began, on the registry's clock.
     since: AtomicU64,
@@ -37,6 +38,13 @@ pub struct Entry {
     attached: Mutex<Attachment>,
     released: Notify,
 }
+
+/// What a client says of itself at its login: name and value, in its order.
+pub type Attributes = Arc<[(String, String)]>;
+
+/// Bytes of them that are kept of each client, as MySQL keeps by default. What does not fit is
+/// dropped, the last first.
+const MOST_ATTRIBUTES: usize = 512;
 
 #[derive(Default)]
 struct Attachment {
@@ -131,6 +139,7 @@ impl Registry {
             id,
             peer,
             user: Mutex::new("".into()),
+            attributes: Mutex::new(Arc::new([])),
             activity: AtomicU8::new(Activity::LoggingIn as u8),
             since: AtomicU64::new(self.now()),
             transaction_since: AtomicU64::new(0),
@@ -244,6 +253,21 @@ impl Entry {
 
     pub fn set_user(&self, user: &str) {
         *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user.into();
+    }
+
+    pub fn attributes(&self) -> Attributes {
+        Arc::clone(&self.attributes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn set_attributes(&self, attributes: &[(String, String)]) {
+        let mut room = MOST_ATTRIBUTES;
+        let fits = |(name, value): &&(String, String)| {
+            let left = room.checked_sub(name.len() + value.len());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        let kept: Attributes = attributes.iter().take_while(fits).cloned().collect();
+        *self.attributes.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
     pub fn doom(&self, doom: Doom) {
@@ -411,6 +435,18 @@ mod tests {
         assert!(detach.is_woken());
         assert!(detach.poll().is_ready());
         assert!(presence.aim(false).is_none());
+    }
+
+    #[test]
+    fn attributes_are_kept_within_bounds() {
+        let registry = Arc::new(Registry::new());
+        let presence = registry.enter("a client".into());
+        let pair = |name: &str, len| (name.to_owned(), "x".repeat(len));
+        let said = [pair("program_name", 100), pair("_pid", 1), pair("long", 500), pair("os", 1)];
+        presence.set_attributes(&said);
+        assert_eq!(&registry.get(presence.id).unwrap().attributes()[..], &said[..2]);
+        presence.set_attributes(&[]);
+        assert!(presence.attributes().is_empty());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use support::{
     tidegate::{Config, Tidegate},
 };
 
-const LATIN1_SWEDISH_CI: u8 = 8;
+const LATIN1_SWEDISH_CI: u16 = 8;
 
 fn start(flavor: Flavor, connections: u32) -> (Server, Tidegate) {
     let server = Server::start(flavor, Options::default());

@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = changes(bytes);
     let _ = PrepareOk::parse(bytes);
     let _ = EofPacket::parse(bytes);
-    let _ = column_count(bytes);
+    let _ = column_count(bytes, false);
+    let _ = column_count(bytes, true);
     let _ = text_row(bytes);
     let plain = Capabilities::CLIENT_PROTOCOL_41;
     for caps in [plain, plain | Capabilities::CLIENT_SESSION_TRACK] {

@@ -32,7 +32,12 @@ struct Seen {
 fuzz_target!(|bytes: &[u8]| {
     let [kind, piece, reply @ ..] = bytes else { return };
     let expect = EXPECTED[usize::from(*kind) % EXPECTED.len()];
-    let from = ServerFormat { deprecate_eof: kind & 8 != 0, session_track: kind & 16 != 0 };
+    let from = ServerFormat {
+        deprecate_eof: kind & 8 != 0,
+        session_track: kind & 16 != 0,
+        optional_metadata: piece & 128 != 0,
+        query_attributes: false,
+    };
     let to = ClientFormat {
         deprecate_eof: kind & 32 != 0,
         session_track: (kind & 64 != 0).then(TrackFilter::default),

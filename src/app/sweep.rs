@@ -45,6 +45,6 @@ fn identity(username: &str) -> crate::backend::Identity {
     crate::backend::Identity {
         username: username.into(),
         generation: 0,
-        meaning: crate::wire::Capabilities::empty(),
+        meaning: crate::wire::Meaning::default(),
     }
 }

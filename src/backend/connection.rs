@@ -11,7 +11,7 @@ use super::{BackendError, ServerStatements};
 use crate::net::Stream;
 use crate::session::SessionState;
 use crate::wire::{
-    Capabilities, ClientFormat, Command, Completion, Expect, Outcome, Progress, ReplyScanner,
+    ClientFormat, Command, Completion, Expect, Meaning, Outcome, Progress, ReplyScanner,
     ServerFormat, Status, put_command,
 };
 
@@ -23,7 +23,7 @@ pub struct Identity {
     /// Of the secrets it logged in with.
     pub generation: u64,
     /// The capabilities that change what a statement means.
-    pub meaning: Capabilities,
+    pub meaning: Meaning,
 }
 
 pub struct Connection {
@@ -50,7 +50,7 @@ pub struct Connection {
 
 impl Connection {
     /// Sends one command and reads its reply, throwing rows away. Not cancel-safe: a connection
-    /// dropped half-way must be closed.
+    /// dropped half-way must be closed. Not for COM_QUERY, whose shape is the connection's.
     pub async fn command(
         &mut self,
         command: Command,
@@ -59,7 +59,18 @@ impl Connection {
     ) -> Result<Completion, BackendError> {
         let mut out = BytesMut::with_capacity(body.len() + 8);
         put_command(&mut out, command, body);
-        self.stream.send(&out).await?;
+        self.sent(&out, expect).await
+    }
+
+    /// A COM_QUERY for which only whether it succeeds matters. Not cancel-safe, as `command`.
+    pub async fn statement(&mut self, sql: &str) -> Result<Completion, BackendError> {
+        let mut out = BytesMut::with_capacity(sql.len() + 8);
+        self.format.put_query(&mut out, sql);
+        self.sent(&out, Expect::Query).await
+    }
+
+    async fn sent(&mut self, request: &[u8], expect: Expect) -> Result<Completion, BackendError> {
+        self.stream.send(request).await?;
         let completion = self.replies(&[expect]).await?.pop();
         refused(completion.unwrap_or_default())
     }

@@ -16,8 +16,8 @@ use crate::net::{self, Stream, TargetTls};
 use crate::secrets::Password;
 use crate::session::Defaults;
 use crate::wire::{
-    CANONICAL, Capabilities, ChangeUser, Command, ErrPacket, Greeting, Login, OkPacket,
-    ServerFormat, SslRequest, Status, put_packet,
+    CANONICAL, CANONICAL_EXTENDED, Capabilities, ChangeUser, Command, ErrPacket, Extended,
+    Greeting, Login, OkPacket, ServerFormat, SslRequest, Status, put_packet,
 };
 
 /// A packet of the connection phase is never larger than this.
@@ -111,17 +111,20 @@ impl Dialer {
             return Err(BackendError::Refused(ErrPacket::parse(&payload)?));
         }
         let greeting = Greeting::parse(&payload)?;
-        let mut capabilities = (CANONICAL | identity.meaning) & greeting.capabilities;
+        let mut capabilities = (CANONICAL | identity.meaning.common) & greeting.capabilities;
+        let extended = (CANONICAL_EXTENDED | identity.meaning.extended) & greeting.extended;
         if schema.is_some() {
             capabilities |= Capabilities::CLIENT_CONNECT_WITH_DB;
         }
-        let (mut stream, seq) = self.secure(stream, seq, &greeting, &mut capabilities).await?;
+        let (mut stream, seq) =
+            self.secure(stream, seq, &greeting, (&mut capabilities, extended)).await?;
         let mut prover = Prover::new(password.clone(), stream.is_secure());
         let (plugin, auth_response) = prover.first(greeting.plugin.as_bytes(), &greeting.nonce);
         let login = Login {
             capabilities,
             max_packet: 0x4000_0000,
             collation: LOGIN_COLLATION,
+            extended,
             user: identity.username.to_string(),
             auth_response,
             schema: schema.map(str::to_owned),
@@ -141,7 +144,7 @@ impl Dialer {
         mut stream: Stream,
         seq: u8,
         greeting: &Greeting,
-        capabilities: &mut Capabilities,
+        (capabilities, extended): (&mut Capabilities, Extended),
     ) -> Result<(Stream, u8), BackendError> {
         let plain = seq.wrapping_add(1);
         let Some(tls) = self.tls.as_ref().filter(|_| !stream.is_secure()) else {
@@ -155,6 +158,7 @@ impl Dialer {
             capabilities: *capabilities,
             max_packet: 0x4000_0000,
             collation: LOGIN_COLLATION,
+            extended,
         };
         let mut out = BytesMut::with_capacity(40);
         request.put(&mut out, plain);
@@ -198,7 +202,7 @@ impl Connection {
         password: &Password,
         schema: Option<&str>,
     ) -> Result<(), BackendError> {
-        let capabilities = CANONICAL | identity.meaning;
+        let capabilities = CANONICAL | identity.meaning.common;
         let mut prover = Prover::new(password.clone(), self.stream.is_secure());
         // The server answers with a nonce of its own whatever is sent here.
         let plugin =
@@ -261,6 +265,9 @@ fn fresh(
         mariadb,
         defaults: Arc::new(Defaults { mariadb, ..Defaults::default() }),
         version: greeting.version.clone(),
+        capabilities: greeting.capabilities,
+        extended: greeting.extended,
+        collation: greeting.collation,
         status: first_status,
         ..Facts::default()
     };
@@ -268,10 +275,7 @@ fn fresh(
         stream,
         id: greeting.connection_id,
         identity,
-        format: ServerFormat {
-            deprecate_eof: capabilities.contains(Capabilities::CLIENT_DEPRECATE_EOF),
-            session_track: capabilities.contains(Capabilities::CLIENT_SESSION_TRACK),
-        },
+        format: ServerFormat::of(capabilities),
         state: Arc::new(facts.baseline(schema, false)),
         has_ghosts: false,
         role_in_doubt: false,

@@ -4,20 +4,29 @@
 //! `session_track_system_variables = '*'` would be shorter, but MySQL then reports
 //! `statement_id` with every OK, and MariaDB `last_gtid` with every write.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::BytesMut;
 
 use super::{BackendError, Connection};
-use crate::session::{Condition, Defaults, Tracking};
-use crate::wire::{Command, Expect, Outcome, Status, put_command};
+use crate::session::{Charset, Condition, Defaults, Tracking};
+use crate::wire::{Capabilities, Expect, Extended, Outcome, Status};
 
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// As the greeting gave it.
     pub version: String,
     pub mariadb: bool,
+    /// As the greeting offered them.
+    pub capabilities: Capabilities,
+    pub extended: Extended,
+    /// The low byte of the collation id that it greets with.
+    pub collation: u8,
+    /// By id; empty where the server did not say.
+    pub collations: Arc<HashMap<u16, Charset>>,
+    /// What a login gets that names no collation, or one the server does not know.
+    pub charset: Option<Charset>,
     pub max_connections: u32,
     /// Of a fresh connection.
     pub status: Status,
@@ -50,6 +59,7 @@ impl Connection {
         facts.max_connections = limits.next().and_then(|most| most.parse().ok()).unwrap_or(0);
         let sql_mode = limits.next().unwrap_or_default();
         facts.role = self.role().await?;
+        self.learn_collations(&mut facts).await?;
         let names = if facts.mariadb {
             self.names(MARIADB_SETTABLE).await?
         } else {
@@ -100,6 +110,25 @@ impl Connection {
         }))
     }
 
+    async fn learn_collations(&mut self, facts: &mut Facts) -> Result<(), BackendError> {
+        let default = self.query(DEFAULT_CHARSET).await?.into_iter().next().unwrap_or_default();
+        if let [Some(name), Some(collation)] = default.as_slice() {
+            facts.charset = Some(Charset { name: name.clone(), collation: collation.clone() });
+        }
+        let question = if facts.mariadb { MARIADB_COLLATIONS } else { COLLATIONS };
+        let mut rows = self.query(question).await;
+        // MariaDB before 10.10 knows no full names, and has no need of them.
+        if facts.mariadb && matches!(rows, Err(BackendError::Refused(_))) {
+            rows = self.query(COLLATIONS).await;
+        }
+        let collation = |row: Vec<Option<String>>| {
+            let [id, name, collation] = <[_; 3]>::try_from(row).ok()?;
+            Some((id?.parse().ok()?, Charset { name: name?, collation: collation? }))
+        };
+        facts.collations = Arc::new(rows?.into_iter().filter_map(collation).collect());
+        Ok(())
+    }
+
     async fn names(&mut self, sql: &str) -> Result<Vec<String>, BackendError> {
         let rows = self.query(sql).await?;
         let names = rows.into_iter().filter_map(|row| row.into_iter().next().flatten());
@@ -119,7 +148,7 @@ impl Connection {
             let mut out = BytesMut::with_capacity(8192);
             for name in batch {
                 let sql = format!("SET SESSION {name}=@@SESSION.{name}");
-                put_command(&mut out, Command::Query, sql.as_bytes());
+                self.format.put_query(&mut out, &sql);
             }
             self.stream.send(&out).await?;
             let replies = self.replies(&vec![Expect::Query; batch.len()]).await?;
@@ -133,6 +162,15 @@ impl Connection {
         Ok(settable)
     }
 }
+
+const DEFAULT_CHARSET: &str = "SELECT @@GLOBAL.character_set_client, @@GLOBAL.collation_connection";
+
+const COLLATIONS: &str =
+    "SELECT ID, CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLLATIONS";
+
+/// One of uca1400 has an id for each character set, and a short name for all.
+const MARIADB_COLLATIONS: &str = "SELECT ID, CHARACTER_SET_NAME, FULL_COLLATION_NAME \
+     FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY";
 
 const MARIADB_SETTABLE: &str = "SELECT VARIABLE_NAME FROM information_schema.SYSTEM_VARIABLES \
      WHERE VARIABLE_SCOPE IN ('SESSION', 'SESSION ONLY') AND READ_ONLY = 'NO'";

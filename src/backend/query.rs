@@ -33,7 +33,10 @@ impl Connection {
         let mut out =
             BytesMut::with_capacity(asked.iter().map(|(_, body, _)| body.len() + 8).sum());
         for (command, body, _) in asked {
-            put_command(&mut out, *command, body.as_bytes());
+            match command {
+                Command::Query => self.format.put_query(&mut out, body),
+                other => put_command(&mut out, *other, body.as_bytes()),
+            }
         }
         self.stream.send(&out).await?;
         let mut input = BytesMut::with_capacity(4096);
@@ -43,7 +46,7 @@ impl Connection {
             let completion = self.reply(*expect, &mut input, Some(&mut reply)).await?;
             let answered = completion.outcome == Outcome::Ok && completion.result_set;
             let table = if answered {
-                TextTable::parse(&reply, self.format.deprecate_eof)?
+                TextTable::parse(&reply, self.format)?
             } else {
                 TextTable::default()
             };

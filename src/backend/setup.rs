@@ -42,10 +42,10 @@ impl Connection {
             put_command(&mut out, first, b"");
             expected.push(Expect::Single);
         }
-        put_command(&mut out, Command::Query, self.setup_statement().as_bytes());
+        self.format.put_query(&mut out, &self.setup_statement());
         expected.push(Expect::Query);
         if !self.init_query.is_empty() {
-            put_command(&mut out, Command::Query, self.init_query.as_bytes());
+            self.format.put_query(&mut out, &self.init_query);
             expected.push(Expect::Query);
         }
         self.stream.send(&out).await?;

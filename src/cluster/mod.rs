@@ -16,7 +16,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::pool::{BorrowError, Borrowed, Limits, Pool, Want};
 use crate::secrets::Vault;
-use crate::wire::{Capabilities, ErrPacket};
+use crate::wire::{ErrPacket, Meaning};
 
 pub struct Cluster {
     ready: OnceLock<Ready>,
@@ -139,7 +139,7 @@ impl Cluster {
             let identity = Identity {
                 username: account.target.username.as_str().into(),
                 generation: generation.number,
-                meaning: Capabilities::empty(),
+                meaning: Meaning::default(),
             };
             let mut passwords = vec![&account.target.password];
             passwords.extend(&account.target.previous);

@@ -7,7 +7,7 @@ use super::refuse::Word;
 use super::serve::Session;
 use crate::session::hints::About;
 use crate::session::{Answer, Cell};
-use crate::wire::{ColumnType, Kind, OkReply, TextResult, put_ok};
+use crate::wire::{ColumnType, Extended, Kind, OkReply, Shape, TextResult, put_ok};
 
 impl Session {
     pub(super) fn put_answer(&self, out: &mut BytesMut, seq: u8, answer: &Answer) {
@@ -29,15 +29,30 @@ impl Session {
         put_ok(out, seq, &reply, self.capabilities);
     }
 
+    fn begin_result<'a>(
+        &self,
+        out: &'a mut BytesMut,
+        seq: u8,
+        columns: &[(&str, Kind)],
+    ) -> TextResult<'a> {
+        let unwanted = self.ledger.state().variable("resultset_metadata") == Some("NONE");
+        let extended = self.identity.meaning.extended;
+        let shape = Shape {
+            caps: self.capabilities,
+            definitions: !unwanted,
+            extended: extended.contains(Extended::MARIADB_CLIENT_EXTENDED_METADATA),
+        };
+        TextResult::begin_as(out, seq, shape, self.ledger.status(), columns)
+    }
+
     fn put_row(&self, out: &mut BytesMut, seq: u8, cells: &[Cell], warnings: u16) {
-        let (capabilities, status) = (self.capabilities, self.ledger.status());
         let mariadb = self.ledger.is_mariadb();
         let columns: Vec<_> =
             cells.iter().map(|cell| (cell.heading.as_str(), kind(cell.about, mariadb))).collect();
         let id = i64::from(self.presence.id);
         let text = |cell: &Cell| text(cell.about, cell.value.unwrap_or(id));
         let values: Vec<String> = cells.iter().map(text).collect();
-        let mut result = TextResult::begin_as(out, seq, capabilities, status, &columns);
+        let mut result = self.begin_result(out, seq, &columns);
         result.row(values.iter().map(|value| Some(value.as_bytes())));
         result.end_with(warnings);
     }
@@ -50,9 +65,8 @@ impl Session {
         offset: u32,
         limit: u32,
     ) {
-        let (capabilities, status) = (self.capabilities, self.ledger.status());
         let columns = condition_columns(self.ledger.is_mariadb());
-        let mut result = TextResult::begin_as(out, seq, capabilities, status, &columns);
+        let mut result = self.begin_result(out, seq, &columns);
         for condition in self.ledger.diagnostics.list(errors_only, offset, limit) {
             let code = condition.code.to_string();
             result.row([&*condition.level, code.as_bytes(), &*condition.message].map(Some));

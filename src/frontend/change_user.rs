@@ -3,13 +3,13 @@
 use bytes::BytesMut;
 
 use super::End;
-use super::greet::{fallback, identity, ledger_login};
+use super::greet::{fallback, fit_for_clients, identity, ledger_login};
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
 use crate::auth::{Nonce, Verdict, Verifier};
 use crate::metrics::LoginOutcome;
-use crate::wire::{AuthMore, AuthSwitch, ChangeUser, HEADER_LEN};
+use crate::wire::{AuthMore, AuthSwitch, ChangeUser, HEADER_LEN, Meaning};
 
 /// As large as a login may be.
 const LIMIT: usize = 128 * 1024;
@@ -29,6 +29,9 @@ impl Session {
         let Ok(request) = ChangeUser::parse(&payload, self.capabilities) else {
             return self.refuse_and_end(&Word::bad_handshake(), 1, End::Malformed).await;
         };
+        if let Err(word) = fit_for_clients(&self.shared, request.collation) {
+            return self.refuse_and_end(&word, 1, End::LoginRefused).await;
+        }
         let account = self.shared.vault.current().account(&request.user).cloned();
         let mut verifier = Verifier::new(Nonce::random(), account.clone(), fallback(&self.shared));
         let mut seq = 1;
@@ -51,8 +54,10 @@ impl Session {
         };
         self.release_reset().await;
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
-        self.identity = identity(&self.shared, &account, self.capabilities);
+        let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
+        self.identity = identity(&self.shared, &account, meaning);
         self.presence.set_user(&account.username);
+        self.presence.set_attributes(&request.attributes);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());
         let login = ledger_login(&self.shared, schema, request.collation, self.capabilities);

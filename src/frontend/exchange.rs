@@ -218,10 +218,13 @@ impl Session {
         incoming: Incoming,
         again: bool,
     ) -> Result<Sent, End> {
+        if !borrowed.format.query_attributes {
+            self.inbound.blank_attributes();
+        }
         if let Some(rewritten) = &rewritten
-            && let Some(grown) = rewritten.overflow(incoming)
+            && rewritten.must_be_recut(incoming)
         {
-            return Box::pin(self.send_recut(borrowed, prefix, rewritten, grown, incoming)).await;
+            return Box::pin(self.send_recut(borrowed, prefix, rewritten, incoming)).await;
         }
         let stream = &mut borrowed.stream;
         let front = self.inbound.front(incoming);

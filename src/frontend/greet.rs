@@ -20,8 +20,8 @@ use crate::registry::{Activity, Presence};
 use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
-    AuthMore, AuthSwitch, Capabilities, Greeting, Login, MEANING, OFFERED, OkReply, SslRequest,
-    Status, put_ok,
+    AuthMore, AuthSwitch, Capabilities, Extended, Greeting, Login, Meaning, OFFERED, OkReply,
+    SslRequest, Status, offered, offered_extended, put_ok,
 };
 
 /// Connection attributes alone may be 64 KB.
@@ -30,6 +30,12 @@ const LOGIN_PACKET: usize = 128 * 1024;
 /// What is said while no target has been reached yet.
 const UNKNOWN_VERSION: &str = "8.4.0";
 
+/// And the collation such a server greets with, utf8mb4_0900_ai_ci.
+const UNKNOWN_COLLATION: u8 = 255;
+
+/// Of more than one byte a letter: no server reads a text in them.
+const NOT_FOR_CLIENTS: [&str; 4] = ["ucs2", "utf16", "utf16le", "utf32"];
+
 /// One client on its way in.
 struct Guest {
     stream: Stream,
@@ -37,6 +43,9 @@ struct Guest {
     presence: Presence,
     /// Of the last packet read.
     seq: u8,
+    /// What the greeting said.
+    offered: Capabilities,
+    offered_extended: Extended,
 }
 
 impl Session {
@@ -47,7 +56,8 @@ impl Session {
     ) -> Result<Self, End> {
         let presence = shared.registry.enter(peer);
         let limit = shared.limits.login_timeout;
-        let guest = Guest { stream, shared, presence, seq: 0 };
+        let (offered, offered_extended) = (OFFERED, Extended::empty());
+        let guest = Guest { stream, shared, presence, seq: 0, offered, offered_extended };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -74,13 +84,19 @@ impl Guest {
         let Ok(login) = Login::parse(&payload) else {
             return Err(guest.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
+        if let Err(word) = fit_for_clients(&guest.shared, u16::from(login.collation)) {
+            return Err(guest.refuse(&word, End::LoginRefused).await);
+        }
         let account = guest.authenticate(&login, nonce).await?;
         Ok(guest.settle(&login, account))
     }
 
     async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {
         let facts = self.shared.cluster.facts();
-        let mut capabilities = OFFERED;
+        self.offered = offered(facts.map(|facts| facts.capabilities));
+        self.offered_extended =
+            facts.map_or(Extended::empty(), |facts| offered_extended(facts.extended));
+        let mut capabilities = self.offered;
         if self.shared.tls.is_some() && !self.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
@@ -90,7 +106,8 @@ impl Guest {
             connection_id: self.presence.id,
             nonce: *nonce.as_bytes(),
             capabilities,
-            collation: 45,
+            extended: self.offered_extended,
+            collation: facts.map_or(UNKNOWN_COLLATION, |facts| facts.collation),
             status: fresh_status(&self.shared),
             plugin: fallback(&self.shared).name().to_owned(),
         };
@@ -128,6 +145,7 @@ impl Guest {
         if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
             // Before the client knows that its id is good: it may be killed by it at once.
             self.presence.set_user(&account.username);
+            self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
             Ok(account)
         } else {
@@ -148,14 +166,15 @@ impl Guest {
             seq = AuthMore { data: &[3] }.put(&mut out, seq);
         }
         let reply = OkReply { status: fresh_status(&self.shared), ..OkReply::default() };
-        put_ok(&mut out, seq, &reply, login.capabilities & OFFERED);
+        put_ok(&mut out, seq, &reply, login.capabilities & self.offered);
         self.write(&out).await
     }
 
     fn settle(self, login: &Login, account: Arc<Account>) -> Session {
         self.presence.set_activity(Activity::Idle);
-        let capabilities = login.capabilities & OFFERED;
-        let identity = identity(&self.shared, &account, capabilities);
+        let capabilities = login.capabilities & self.offered;
+        let meaning = Meaning::of(capabilities, login.extended & self.offered_extended);
+        let identity = identity(&self.shared, &account, meaning);
         let schema = login.schema.as_deref();
         let collation = u16::from(login.collation);
         let as_logged_in = ledger_login(&self.shared, schema, collation, capabilities);
@@ -211,15 +230,11 @@ pub(super) fn fallback(shared: &Shared) -> Plugin {
     }
 }
 
-pub(super) fn identity(
-    shared: &Shared,
-    account: &Arc<Account>,
-    capabilities: Capabilities,
-) -> Identity {
+pub(super) fn identity(shared: &Shared, account: &Arc<Account>, meaning: Meaning) -> Identity {
     Identity {
         username: account.target.username.as_str().into(),
         generation: shared.vault.current().number,
-        meaning: capabilities & MEANING,
+        meaning,
     }
 }
 
@@ -233,7 +248,7 @@ pub(super) fn ledger_login(
     let defaults = facts.map(|facts| Arc::clone(&facts.defaults)).unwrap_or_default();
     session::Login {
         schema: schema.map(str::to_owned),
-        charset: charset(collation, defaults.mariadb),
+        charset: charset(collation, shared),
         capabilities,
         status: fresh_status(shared),
         defaults,
@@ -246,16 +261,31 @@ fn fresh_status(shared: &Shared) -> Status {
         & (Status::SERVER_STATUS_AUTOCOMMIT | Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES)
 }
 
-/// MariaDB does not know MySQL's 0900 collations and falls back to its default at the login, as
-/// the servers do with any id they do not know.
-fn charset(collation: u16, mariadb: bool) -> Charset {
+/// As the server does it: an id that it does not know, 0 among them, gives its own default.
+fn charset(collation: u16, shared: &Shared) -> Charset {
+    let facts = shared.cluster.facts();
+    let Some(facts) = facts.filter(|facts| !facts.collations.is_empty()) else {
+        return charset_of_mysql(collation);
+    };
+    let known = facts.collations.get(&collation).or(facts.charset.as_ref());
+    known.cloned().unwrap_or_else(Charset::canonical)
+}
+
+fn charset_of_mysql(collation: u16) -> Charset {
     let known = Collation::resolve(CollationId::from(collation));
     let (name, collation) = (known.charset(), known.collation());
-    let unknown = name.is_empty() || known.id() == CollationId::UNKNOWN_COLLATION_ID;
-    if unknown || (mariadb && collation.contains("_0900_")) {
+    if name.is_empty() || known.id() == CollationId::UNKNOWN_COLLATION_ID {
         return Charset::canonical();
     }
     Charset { name: name.to_owned(), collation: collation.to_owned() }
+}
+
+pub(super) fn fit_for_clients(shared: &Shared, collation: u16) -> Result<(), Word> {
+    let charset = charset(collation, shared);
+    if NOT_FOR_CLIENTS.contains(&charset.name.as_str()) {
+        return Err(Word::charset_not_for_clients(&charset.name));
+    }
+    Ok(())
 }
 
 fn host(peer: &str) -> &str {

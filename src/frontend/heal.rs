@@ -106,7 +106,7 @@ impl Session {
         borrowed.statements.put_closes(&mut prefix.bytes);
         if forward.neutral {
             // The refusal has left its error behind.
-            prefix.push_neutral();
+            prefix.push_neutral(borrowed.format);
         }
         let rewritten = self.point_at_statement(borrowed, id, incoming, &mut prefix).await?;
         Ok((prefix, rewritten))

@@ -17,6 +17,8 @@ pub struct Inbound {
     bytes: BytesMut,
     /// So much at the front was sent, and may have to be sent again.
     kept: usize,
+    /// How many bytes stand between the command at the front and its text.
+    pub attributes: usize,
 }
 
 /// The request that stands at the front of the buffer.
@@ -36,8 +38,8 @@ pub struct Incoming {
 const HEAD: usize = 64 * 1024;
 
 /// An execute's parameter types stand behind its null bitmap: with 65,535 parameters they end
-/// at 139,275 bytes.
-const EXECUTE_HEAD: usize = 160 * 1024;
+/// at 139,275 bytes, and with a nameless name behind each at 204,813.
+const EXECUTE_HEAD: usize = 224 * 1024;
 
 /// How long a client that closed its side is taken to be listening.
 const HALF_CLOSED: Duration = Duration::from_secs(2);
@@ -66,6 +68,7 @@ impl Inbound {
     ) -> io::Result<Option<Incoming>> {
         loop {
             if let Some(incoming) = self.peek() {
+                self.attributes = 0;
                 return Ok(Some(incoming));
             }
             if self.bytes.capacity() == 0 {
@@ -82,6 +85,22 @@ impl Inbound {
     pub fn front(&mut self, incoming: Incoming) -> &mut [u8] {
         let here = incoming.here.min(self.bytes.len());
         self.bytes.get_mut(..here).unwrap_or_default()
+    }
+
+    /// The text, or whatever else the command is about, as far as it is here.
+    pub fn body(&mut self, incoming: Incoming) -> &[u8] {
+        let start = HEADER_LEN + 1 + self.attributes;
+        self.front(incoming).get(start..).unwrap_or_default()
+    }
+
+    /// Blanked, not cut out: the packet keeps its length, be it continued in others, and servers
+    /// drop the blanks before a text.
+    pub fn blank_attributes(&mut self) {
+        let start = HEADER_LEN + 1;
+        let end = start + std::mem::take(&mut self.attributes);
+        if let Some(block) = self.bytes.get_mut(start..end) {
+            block.fill(b' ');
+        }
     }
 
     pub fn consume(&mut self, count: usize) {
@@ -195,7 +214,7 @@ impl Inbound {
 fn head(command: Option<u8>) -> usize {
     match command.and_then(Command::from_byte) {
         Some(Command::StmtPrepare) => PREPARE_HEAD,
-        Some(Command::StmtExecute) => EXECUTE_HEAD,
+        Some(Command::StmtExecute | Command::StmtBulkExecute) => EXECUTE_HEAD,
         _ => HEAD,
     }
 }

@@ -4,6 +4,7 @@
 //! which connection serves it is the pool's.
 
 mod answer;
+mod attributes;
 mod change_user;
 mod end;
 mod exchange;

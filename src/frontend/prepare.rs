@@ -15,18 +15,23 @@ use crate::metrics::PrepareWay;
 use crate::pool::Borrowed;
 use crate::session::{Prepared, Refusal};
 use crate::wire::{
-    Command, Completion, Execute, HEADER_LEN, Header, MAX_PAYLOAD, set_statement_id, with_types,
+    Completion, Execute, HEADER_LEN, Header, MAX_PAYLOAD, Written, asks_for_cursor,
+    set_statement_id, statement_id,
 };
 
 /// The front of the request, rebuilt; it takes the place of the bytes in the buffer.
 pub(super) struct Rewritten(pub BytesMut);
 
 impl Rewritten {
-    /// `Some`: so much longer than what it replaces that the request must be cut anew, to its very
-    /// end.
-    pub fn overflow(&self, incoming: Incoming) -> Option<usize> {
-        let grown = self.0.len().saturating_sub(incoming.here);
-        (incoming.header.len + grown >= MAX_PAYLOAD).then_some(grown)
+    /// The packet it begins cannot have the length it had: the request must be cut anew, to its
+    /// very end.
+    pub fn must_be_recut(&self, incoming: Incoming) -> bool {
+        incoming.header.len == MAX_PAYLOAD || self.payload_of(incoming) >= MAX_PAYLOAD
+    }
+
+    /// So many bytes has the first of the request's packets, with this in front.
+    pub fn payload_of(&self, incoming: Incoming) -> usize {
+        (incoming.header.len + self.0.len()).saturating_sub(incoming.here)
     }
 }
 
@@ -52,9 +57,11 @@ impl Session {
             None => Box::pin(self.prepare_here(borrowed, &prepared, twin, prefix)).await?,
         };
         let payload = self.inbound.front(incoming).get_mut(HEADER_LEN..).unwrap_or_default();
+        let direct = statement_id(payload) == Some(u32::MAX);
         set_statement_id(payload, server_id);
-        if incoming.command == Some(Command::StmtExecute as u8) {
-            return self.bind_types(borrowed, (id, twin), &prepared, incoming);
+        if let Some(written) = self.writes_parameters(incoming.command) {
+            let bound = (written, direct);
+            return self.bind_types(borrowed, (id, twin), &prepared, incoming, bound);
         }
         Ok(None)
     }
@@ -115,17 +122,28 @@ impl Session {
         (id, twin): (u32, Twin),
         prepared: &Prepared,
         incoming: Incoming,
+        (from, direct): (Written, bool),
     ) -> Result<Option<Rewritten>, Trouble> {
         let malformed = || Trouble::Word(Word::refusal(Refusal::MalformedPacket));
+        let to = match from {
+            Written::Bulk => Written::Bulk,
+            _ if borrowed.format.query_attributes => Written::Named,
+            _ => Written::Plain,
+        };
         let payload = self.inbound.front(incoming).get(HEADER_LEN..).unwrap_or_default();
-        let execute = Execute::parse(payload, prepared.params).map_err(|_| malformed())?;
+        let execute = Execute::parse(payload, prepared.params, from).map_err(|_| malformed())?;
         let Some(there) = borrowed.statements.get(&prepared.statement, twin) else {
             return Err(Trouble::Server);
         };
+        // MariaDB takes none sent earlier for "the last one prepared".
+        if direct && prepared.params > 0 && !execute.new_params_bound {
+            return Err(malformed());
+        }
+        let mut missing = None;
         if execute.new_params_bound {
-            let types = payload.get(execute.types).unwrap_or_default();
-            if prepared.types.as_deref() != Some(types) {
-                let types = prepared.statement.share_types(types);
+            let types = execute.plain_types(payload);
+            if prepared.types.as_deref() != Some(&*types) {
+                let types = prepared.statement.share_types(&types);
                 if let Some(mine) = self.ledger.statements.get_mut(id) {
                     mine.types = Some(Arc::clone(&types));
                 }
@@ -133,16 +151,22 @@ impl Session {
             } else if there.types != prepared.types {
                 there.types.clone_from(&prepared.types);
             }
+        } else if there.types != prepared.types {
+            missing = prepared.types.as_ref();
+        }
+        if from == to && missing.is_none() {
             return Ok(None);
         }
-        let Some(types) = prepared.types.as_ref().filter(|_| there.types != prepared.types) else {
-            return Ok(None);
-        };
-        there.types = Some(Arc::clone(types));
-        let mut rebuilt = BytesMut::with_capacity(payload.len() + types.len() + HEADER_LEN);
-        let len = incoming.header.len + types.len();
-        rebuilt.extend_from_slice(&Header { len, seq: 0 }.bytes());
-        with_types(payload, prepared.params, types, &mut rebuilt).map_err(|_| malformed())?;
+        let mut rebuilt = BytesMut::from(&[0; HEADER_LEN][..]);
+        execute.rewrite(payload, to, missing.map(|types| &**types), &mut rebuilt);
+        // Of a longer request the packets are cut anew, and this header is not sent.
+        let len = incoming.header.len + rebuilt.len() - HEADER_LEN - payload.len();
+        if let Some(types) = missing {
+            there.types = Some(Arc::clone(types));
+        }
+        if let Some(place) = rebuilt.first_chunk_mut() {
+            *place = Header { len, seq: 0 }.bytes();
+        }
         Ok(Some(Rewritten(rebuilt)))
     }
 
@@ -168,10 +192,6 @@ impl Session {
 
 /// Which of the server-side statements the request is for.
 fn twin(id: u32, prepared: &Prepared, front: &[u8]) -> Twin {
-    let command = front.get(HEADER_LEN).copied().and_then(Command::from_byte);
-    // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_execute.html:
-    // the flags, which name the cursor, stand behind the statement id.
-    let opens_cursor = command == Some(Command::StmtExecute)
-        && front.get(HEADER_LEN + 5).is_some_and(|flags| *flags != 0);
+    let opens_cursor = asks_for_cursor(front.get(HEADER_LEN..).unwrap_or_default());
     if opens_cursor || prepared.is_open() { Twin::Private(id) } else { Twin::Shared }
 }

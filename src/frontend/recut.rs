@@ -1,4 +1,4 @@
-//! A request of 16 MB or more that has grown on its way, sent as it comes.
+//! A request of 16 MB or more that has grown or shrunk on its way, sent as it comes.
 
 use bytes::BytesMut;
 
@@ -13,20 +13,18 @@ use crate::pool::Borrowed;
 use crate::wire::{HEADER_LEN, MAX_PAYLOAD, Recut};
 
 impl Session {
-    /// As [`Session::send`]; `front` takes the place of what is in the buffer and is longer by
-    /// `grown`.
+    /// As [`Session::send`]; `front` takes the place of what is in the buffer.
     pub(super) async fn send_recut(
         &mut self,
         borrowed: &mut Borrowed,
         prefix: &Prefix,
         front: &Rewritten,
-        grown: usize,
         incoming: Incoming,
     ) -> Result<Sent, End> {
         let stream = &mut borrowed.stream;
         let (mut recut, mut out) = (Recut::default(), BytesMut::from(&prefix.bytes[..]));
         let mut header = incoming.header;
-        recut.announce(header.len + grown, header.len < MAX_PAYLOAD, &mut out);
+        recut.announce(front.payload_of(incoming), header.len < MAX_PAYLOAD, &mut out);
         recut.push(front.0.get(HEADER_LEN..).unwrap_or_default(), &mut out);
         // Sent in another shape, it cannot be sent again as it was.
         self.inbound.keep(0);

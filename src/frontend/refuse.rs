@@ -62,6 +62,12 @@ impl Word {
         Self::new(1043, *b"08S01", "Bad handshake")
     }
 
+    pub fn charset_not_for_clients(name: &str) -> Self {
+        let message =
+            format!("Variable 'character_set_client' can't be set to the value of '{name}'");
+        Self::new(1231, *b"42000", message)
+    }
+
     pub fn out_of_order() -> Self {
         Self::new(1156, *b"08S01", "Got packets out of order")
     }
@@ -192,6 +198,14 @@ impl Word {
     /// The server's own words, said in another place.
     pub fn from_server(error: &ErrPacket) -> Self {
         Self::new(error.code, error.state, error.message.clone())
+    }
+
+    pub fn attributes_too_long() -> Self {
+        Self::new(
+            1235,
+            *b"42000",
+            "This version of Tidegate doesn't yet support 'query attributes of more than 64 KB'",
+        )
     }
 
     pub fn unknown_thread(id: u64) -> Self {

@@ -17,7 +17,7 @@ use super::serve::Session;
 use crate::backend::BackendError;
 use crate::pool::Borrowed;
 use crate::session::{Forward, Restore, SessionState, Step};
-use crate::wire::{Command, Completion, Expect, Outcome, put_command};
+use crate::wire::{Command, Completion, Expect, Outcome, ServerFormat, put_command};
 
 /// Commands that go ahead of a request, and what is expected back for each.
 #[derive(Default)]
@@ -44,8 +44,8 @@ impl Ahead {
 }
 
 impl Prefix {
-    pub fn push_neutral(&mut self) {
-        put_command(&mut self.bytes, Command::Query, NEUTRAL.as_bytes());
+    pub fn push_neutral(&mut self, format: ServerFormat) {
+        format.put_query(&mut self.bytes, NEUTRAL);
         self.replies.push(Ahead::Neutral);
     }
 
@@ -53,7 +53,7 @@ impl Prefix {
         self.bytes.is_empty()
     }
 
-    fn push(&mut self, step: &Step) {
+    fn push(&mut self, step: &Step, format: ServerFormat) {
         match step {
             Step::Use(schema) => {
                 put_command(&mut self.bytes, Command::InitDb, schema.as_bytes());
@@ -65,15 +65,15 @@ impl Prefix {
                 self.replies.push(Ahead::Other);
             }
             Step::Set(text) => {
-                put_command(&mut self.bytes, Command::Query, text.as_bytes());
+                format.put_query(&mut self.bytes, text);
                 self.replies.push(Ahead::Set(fingerprint(text)));
             }
-            Step::Role(text) | Step::Always(text) => self.push_always(text),
+            Step::Role(text) | Step::Always(text) => self.push_always(text, format),
         }
     }
 
-    fn push_always(&mut self, text: &str) {
-        put_command(&mut self.bytes, Command::Query, text.as_bytes());
+    fn push_always(&mut self, text: &str, format: ServerFormat) {
+        format.put_query(&mut self.bytes, text);
         self.replies.push(Ahead::Always);
     }
 }
@@ -97,13 +97,14 @@ impl Session {
             self.approach(borrowed, &want, &mut prefix).await?;
         }
         if let Some(id) = forward.insert_id {
-            prefix.push(&Step::Set(format!("SET SESSION last_insert_id={id}")));
+            let step = Step::Set(format!("SET SESSION last_insert_id={id}"));
+            prefix.push(&step, borrowed.format);
         }
         if forward.neutral {
-            prefix.push_neutral();
+            prefix.push_neutral(borrowed.format);
         }
         if forward.tracking {
-            prefix.push_always(&self.ledger.tracking_statement());
+            prefix.push_always(&self.ledger.tracking_statement(), borrowed.format);
         }
         let rewritten = match forward.statement {
             Some(id) => self.point_at_statement(borrowed, id, incoming, &mut prefix).await?,
@@ -142,7 +143,7 @@ impl Session {
         let undone = borrowed.state.user_variables().next().is_some();
         borrowed.has_ghosts |= undone;
         for step in &difference(borrowed, want)?.steps {
-            prefix.push(step);
+            prefix.push(step, borrowed.format);
         }
         Ok(())
     }
@@ -209,7 +210,7 @@ impl Session {
         text: &str,
     ) -> Result<Completion, BackendError> {
         borrowed.busy = true;
-        let done = borrowed.command(Command::Query, text.as_bytes(), Expect::Query).await;
+        let done = borrowed.statement(text).await;
         borrowed.busy = false;
         done
     }

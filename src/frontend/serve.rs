@@ -171,7 +171,10 @@ impl Session {
             return self.say(&Word::refusal(Refusal::UnknownCommand), 1).await;
         };
         self.shared.metrics.client.queries.at(command as usize).inc();
-        let body = self.inbound.front(incoming).get(HEADER_LEN + 1..).unwrap_or_default();
+        if let Err(word) = self.look_for_attributes(incoming) {
+            return Box::pin(self.not_understood(word, incoming)).await;
+        }
+        let body = self.inbound.body(incoming);
         let request = Request { command, body, whole: incoming.whole };
         let plan = self.ledger.on_request(&request, self.borrowed.is_some());
         self.carry_out(plan, incoming).await

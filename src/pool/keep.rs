@@ -7,7 +7,7 @@ use super::borrow::Order;
 use super::{CloseReason, Live, Pool, lock};
 use crate::backend::Identity;
 use crate::metrics::ServerState;
-use crate::wire::Capabilities;
+use crate::wire::Meaning;
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -93,7 +93,7 @@ impl Pool {
         let identity = Identity {
             username: account.target.username.as_str().into(),
             generation: generation.number,
-            meaning: Capabilities::empty(),
+            meaning: Meaning::default(),
         };
         let order = Order { identity, account: Arc::clone(account), schema: None };
         match self.dial(&order, permit).await {

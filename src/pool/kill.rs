@@ -9,7 +9,7 @@ use super::{CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
 use crate::backend::{BackendError, Identity};
 use crate::metrics::ServerState;
 use crate::secrets::Account;
-use crate::wire::Capabilities;
+use crate::wire::Meaning;
 
 /// A side connection that cannot be had by then would come too late.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ impl Pool {
     ) -> Result<(), BackendError> {
         let kill = async {
             let permit = self.side_permit().await?;
-            let identity = Identity { meaning: Capabilities::empty(), ..identity.clone() };
+            let identity = Identity { meaning: Meaning::default(), ..identity.clone() };
             let mut passwords = vec![&account.target.password];
             passwords.extend(&account.target.previous);
             let mut side = self.0.dialer.dial(identity, &passwords, None).await?;

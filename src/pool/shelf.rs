@@ -123,10 +123,10 @@ fn fit_of(has: &Identity, holds: &SessionState, wants: &Identity, state: &Sessio
 mod tests {
     use super::*;
     use crate::session::Charset;
-    use crate::wire::Capabilities;
+    use crate::wire::{Capabilities, Extended, Meaning};
 
     fn identity(user: &str) -> Identity {
-        Identity { username: user.into(), generation: 1, meaning: Capabilities::empty() }
+        Identity { username: user.into(), generation: 1, meaning: Meaning::default() }
     }
 
     fn state(schema: Option<&str>) -> SessionState {
@@ -149,7 +149,12 @@ mod tests {
         assert_eq!(fit_of(&identity("other"), &a, &app, &a), Fit::ChangeUser);
         let rotated = Identity { generation: 2, ..app.clone() };
         assert_eq!(fit_of(&app, &a, &rotated, &a), Fit::ChangeUser);
-        let found = Identity { meaning: Capabilities::CLIENT_FOUND_ROWS, ..app.clone() };
-        assert_eq!(fit_of(&app, &a, &found, &a), Fit::Room);
+        for (common, extended) in [
+            (Capabilities::CLIENT_FOUND_ROWS, Extended::empty()),
+            (Capabilities::empty(), Extended::MARIADB_CLIENT_PROGRESS),
+        ] {
+            let other = Identity { meaning: Meaning { common, extended }, ..app.clone() };
+            assert_eq!(fit_of(&app, &a, &other, &a), Fit::Room);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod park;
 mod request;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bitflags::bitflags;
@@ -192,12 +193,12 @@ pub struct Ledger {
     /// The connection in hand knows this session's LAST_INSERT_ID().
     insert_id_told: bool,
     /// Reported with the last row that was inserted; the client may have given it itself.
-    doubtful_id: Option<u64>,
+    doubtful_id: Option<NonZeroU64>,
     open: Open,
     /// User variables that may have been written since their values were last read.
     dirty: BTreeSet<Box<str>>,
     /// System variables named beside the client's trackers.
-    unreported: Vec<String>,
+    unreported: BTreeSet<String>,
     tracking: Arc<Tracking>,
     /// What the server says would repeat the transaction's start.
     characteristics: Option<Box<str>>,
@@ -249,7 +250,7 @@ impl Ledger {
             doubtful_id: None,
             open: Open::default(),
             dirty: BTreeSet::new(),
-            unreported: Vec::new(),
+            unreported: BTreeSet::new(),
             tracking,
             characteristics: None,
             error_untold: false,
@@ -358,6 +359,11 @@ impl Ledger {
             Command::Query => self.on_query(request, held),
             Command::StmtPrepare => self.on_prepare(request),
             Command::StmtExecute => self.on_execute(request, held),
+            Command::StmtBulkExecute if self.is_mariadb() => {
+                // It leaves behind what an execute does.
+                self.pending.command = Some(Command::StmtExecute);
+                self.on_execute(request, held)
+            }
             Command::StmtClose => self.on_close(request),
             Command::StmtSendLongData => self.on_long_data(request),
             Command::StmtReset => self.on_statement_reset(request),

@@ -40,6 +40,8 @@ impl Prepared {
 pub struct Statements {
     last_id: u32,
     bytes: usize,
+    /// The last one prepared, if that went well and it is still there.
+    last: Option<u32>,
     by_id: HashMap<u32, Prepared>,
 }
 
@@ -83,8 +85,18 @@ impl Statements {
         let id = self.next_id();
         self.last_id = id;
         self.bytes += prepared.bytes();
+        self.last = Some(id);
         self.by_id.insert(id, prepared);
         id
+    }
+
+    pub fn last(&self) -> Option<u32> {
+        self.last
+    }
+
+    /// Another one is about to be prepared.
+    pub fn forget_last(&mut self) {
+        self.last = None;
     }
 
     pub fn get(&self, id: u32) -> Option<&Prepared> {
@@ -96,6 +108,7 @@ impl Statements {
     }
 
     pub fn remove(&mut self, id: u32) -> Option<Prepared> {
+        self.last = self.last.filter(|last| *last != id);
         let removed = self.by_id.remove(&id)?;
         self.bytes -= removed.bytes();
         Some(removed)

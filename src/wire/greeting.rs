@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Capabilities, Malformed, Reader, Status, put_packet};
+use super::{Capabilities, Extended, Malformed, Reader, Status, put_packet};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
@@ -14,6 +14,8 @@ pub struct Greeting {
     /// Zeros where the server sent fewer: such a server knows no plugin the proxy does.
     pub nonce: [u8; 20],
     pub capabilities: Capabilities,
+    /// MariaDB's; none beside `CLIENT_LONG_PASSWORD`.
+    pub extended: Extended,
     /// The low byte of the collation id.
     pub collation: u8,
     pub status: Status,
@@ -37,6 +39,7 @@ impl Greeting {
             connection_id,
             nonce: [0; 20],
             capabilities: Capabilities::from_bits_retain(u32::from(low)),
+            extended: Extended::empty(),
             collation: 0,
             status: Status::empty(),
             plugin: "mysql_native_password".to_owned(),
@@ -48,8 +51,11 @@ impl Greeting {
             let bits = u32::from(low) | u32::from(high) << 16;
             greeting.capabilities = Capabilities::from_bits_retain(bits);
             let nonce_len = usize::from(reader.u8()?);
-            // The last four are MariaDB's extended capabilities, of which the proxy speaks none.
-            reader.take(10)?;
+            reader.take(6)?;
+            let extended = reader.u32()?;
+            if !greeting.capabilities.contains(Capabilities::CLIENT_LONG_PASSWORD) {
+                greeting.extended = Extended::from_bits_retain(extended);
+            }
             let rest = reader.take_up_to(nonce_len.saturating_sub(8).max(13));
             for (to, from) in tail.iter_mut().zip(rest) {
                 *to = *from;
@@ -80,7 +86,8 @@ impl Greeting {
         payload.put_u16_le((bits >> 16) as u16);
         // 21: the nonce and its NUL.
         payload.put_u8(21);
-        payload.put_bytes(0, 10);
+        payload.put_bytes(0, 6);
+        payload.put_u32_le(self.extended.bits());
         payload.put_slice(tail);
         payload.put_u8(0);
         payload.put_slice(self.plugin.as_bytes());
@@ -110,6 +117,26 @@ mod tests {
         assert_eq!(greeting.collation, 8);
         assert_eq!(greeting.status, Status::SERVER_STATUS_AUTOCOMMIT);
         assert_eq!(greeting.plugin, "mysql_native_password");
+    }
+
+    /// As MariaDB 10.11 sends it.
+    const MARIADB: &[u8] =
+        b"\x0a5.5.5-10.11.19-MariaDB\0\x04\0\0\0abcdefgh\0\xfe\xf7\x08\x02\0\xff\x81\x15\
+        \0\0\0\0\0\0\x1d\0\0\0ijklmnopqrst\0mysql_native_password\0";
+
+    #[test]
+    fn of_mariadb() {
+        let greeting = Greeting::parse(MARIADB).unwrap();
+        assert_eq!(greeting.capabilities.bits(), 0x81FF_F7FE);
+        assert_eq!(greeting.extended.bits(), 0x1D);
+        let mut out = BytesMut::new();
+        greeting.put(&mut out, 0);
+        assert_eq!(&out[4..], MARIADB);
+        // A MySQL would mean nothing by it.
+        let mut mysql = MARIADB.to_vec();
+        let at = mysql.iter().position(|byte| *byte == 0xFE).unwrap();
+        mysql[at] = 0xFF;
+        assert_eq!(Greeting::parse(&mysql).unwrap().extended, Extended::empty());
     }
 
     /// Lengths of 0x80 to 0x87 take other parsers down.

@@ -5,7 +5,9 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Capabilities, Malformed, Reader, put_lenenc_bytes, put_lenenc_int, put_packet};
+use super::{
+    Capabilities, Extended, Malformed, Reader, put_lenenc_bytes, put_lenenc_int, put_packet,
+};
 
 /// The first half of a login, sent alone before the TLS handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct SslRequest {
     pub capabilities: Capabilities,
     pub max_packet: u32,
     pub collation: u8,
+    /// MariaDB's; none beside `CLIENT_LONG_PASSWORD`.
+    pub extended: Extended,
 }
 
 impl SslRequest {
@@ -38,7 +42,8 @@ impl SslRequest {
         payload.put_u32_le(capabilities.bits());
         payload.put_u32_le(self.max_packet);
         payload.put_u8(self.collation);
-        payload.put_bytes(0, 23);
+        payload.put_bytes(0, 19);
+        payload.put_u32_le(self.extended.bits());
     }
 }
 
@@ -49,6 +54,8 @@ pub struct Login {
     pub max_packet: u32,
     /// The low byte of the collation id.
     pub collation: u8,
+    /// MariaDB's; none beside `CLIENT_LONG_PASSWORD`.
+    pub extended: Extended,
     pub user: String,
     pub auth_response: Vec<u8>,
     pub schema: Option<String>,
@@ -69,7 +76,7 @@ impl Login {
         {
             return Err(Malformed::OldProtocol { packet: PACKET });
         }
-        let SslRequest { capabilities, max_packet, collation } = read_fixed(&mut reader)?;
+        let SslRequest { capabilities, max_packet, collation, extended } = read_fixed(&mut reader)?;
         let user = reader.until_nul()?;
         let user = reader.text("user", user)?;
         let auth_response = read_auth_response(&mut reader, capabilities)?.to_vec();
@@ -94,6 +101,7 @@ impl Login {
             capabilities,
             max_packet,
             collation,
+            extended,
             user,
             auth_response,
             schema,
@@ -115,6 +123,7 @@ impl Login {
             capabilities: caps,
             max_packet: self.max_packet,
             collation: self.collation,
+            extended: self.extended,
         };
         let mut payload = BytesMut::with_capacity(256);
         fixed.put_fixed(&mut payload, caps);
@@ -177,8 +186,11 @@ fn read_fixed(reader: &mut Reader<'_>) -> Result<SslRequest, Malformed> {
     let capabilities = Capabilities::from_bits_retain(reader.u32()?);
     let max_packet = reader.u32()?;
     let collation = reader.u8()?;
-    reader.take(23)?;
-    Ok(SslRequest { capabilities, max_packet, collation })
+    reader.take(19)?;
+    let filler = reader.u32()?;
+    let mysql = capabilities.contains(Capabilities::CLIENT_LONG_PASSWORD);
+    let extended = if mysql { Extended::empty() } else { Extended::from_bits_retain(filler) };
+    Ok(SslRequest { capabilities, max_packet, collation, extended })
 }
 
 fn read_auth_response<'a>(
@@ -213,6 +225,7 @@ mod tests {
             capabilities: crate::wire::OFFERED,
             max_packet: 1 << 24,
             collation: 45,
+            extended: Extended::empty(),
             user: "app".to_owned(),
             auth_response: vec![7; 32],
             schema: Some("shop".to_owned()),
@@ -293,11 +306,25 @@ mod tests {
     }
 
     #[test]
+    fn extended_capabilities_of_mariadb() {
+        let mut mariadb = login();
+        mariadb.capabilities -= Capabilities::CLIENT_LONG_PASSWORD;
+        mariadb.extended = Extended::from_bits_retain(0x0102_030D);
+        let payload = put(&mariadb);
+        assert_eq!(&payload[28..32], b"\x0D\x03\x02\x01");
+        assert!(Login::parse(&payload).unwrap() == mariadb);
+        let mut mysql = payload;
+        mysql[0] |= 1;
+        assert_eq!(Login::parse(&mysql).unwrap().extended, Extended::empty());
+    }
+
+    #[test]
     fn ssl_requests_are_told_from_logins() {
         let request = SslRequest {
             capabilities: crate::wire::CANONICAL | Capabilities::CLIENT_SSL,
             max_packet: 1 << 30,
             collation: 255,
+            extended: Extended::empty(),
         };
         let mut out = BytesMut::new();
         assert_eq!(request.put(&mut out, 1), 2);

@@ -19,6 +19,7 @@ mod login;
 mod malformed;
 mod ok;
 mod prepare;
+mod query_attributes;
 mod recut;
 mod reply;
 mod result_set;
@@ -26,17 +27,20 @@ mod session_track;
 mod verdict;
 
 pub use mysql_common::constants::{
-    CapabilityFlags as Capabilities, ColumnType, StatusFlags as Status,
+    CapabilityFlags as Capabilities, ColumnType, MariadbCapabilities as Extended,
+    StatusFlags as Status,
 };
 
 pub use auth_more::AuthMore;
 pub use auth_switch::AuthSwitch;
-pub use capabilities::{CANONICAL, MEANING, OFFERED};
+pub use capabilities::{
+    CANONICAL, CANONICAL_EXTENDED, MEANING, Meaning, OFFERED, offered, offered_extended,
+};
 pub use change_user::ChangeUser;
 pub use command::Command;
 pub use eof::{EofPacket, put_eof};
 pub use err::{ErrPacket, is_progress, put_err};
-pub use execute::{Execute, set_statement_id, statement_id, with_types};
+pub use execute::{Execute, Written, asks_for_cursor, set_statement_id, statement_id};
 pub use greeting::Greeting;
 pub use header::{HEADER_LEN, Header, MAX_PAYLOAD, put_command, put_packet};
 pub use lenenc::{Reader, put_lenenc_bytes, put_lenenc_int};
@@ -44,11 +48,12 @@ pub use login::{Login, SslRequest};
 pub use malformed::Malformed;
 pub use ok::{OkPacket, OkReply, put_ok};
 pub use prepare::PrepareOk;
+pub use query_attributes::{NO_ATTRIBUTES, QueryAttributes};
 pub use recut::Recut;
 pub use reply::{
     ClientFormat, Completion, Expect, Outcome, Progress, ReplyScanner, Scan, ServerFormat,
     WHOLE_LIMIT,
 };
-pub use result_set::{Column, Kind, TextResult, TextTable, column_count, text_row};
+pub use result_set::{Column, Kind, Shape, TextResult, TextTable, column_count, text_row};
 pub use session_track::{Change, DEFAULT_TRACKED, TrackFilter, Variables, changes};
 pub use verdict::{Place, Verdict, verdict};

@@ -12,6 +12,8 @@ pub struct PrepareOk {
     pub columns: u16,
     pub params: u16,
     pub warnings: u16,
+    /// The definitions of parameters and columns follow.
+    pub definitions: bool,
 }
 
 impl PrepareOk {
@@ -23,10 +25,12 @@ impl PrepareOk {
         let params = reader.u16()?;
         let _filler = reader.u8()?;
         let warnings = reader.u16()?;
-        Ok(Self { statement_id, columns, params, warnings })
+        // Only under CLIENT_OPTIONAL_RESULTSET_METADATA; the packet ends here without.
+        let definitions = reader.is_empty() || reader.u8()? != 0;
+        Ok(Self { statement_id, columns, params, warnings, definitions })
     }
 
-    /// Answers the next sequence id.
+    /// As without `CLIENT_OPTIONAL_RESULTSET_METADATA`. Answers the next sequence id.
     pub fn put(&self, out: &mut BytesMut, seq: u8) -> u8 {
         let mut payload = BytesMut::with_capacity(12);
         payload.put_u8(0x00);
@@ -45,11 +49,21 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let ok = PrepareOk { statement_id: 0x0102, columns: 3, params: 4, warnings: 5 };
+        let ok = PrepareOk {
+            statement_id: 0x0102,
+            columns: 3,
+            params: 4,
+            warnings: 5,
+            definitions: true,
+        };
         let mut out = BytesMut::new();
         assert_eq!(ok.put(&mut out, 1), 2);
         assert_eq!(&out[..], b"\x0C\0\0\x01\0\x02\x01\0\0\x03\0\x04\0\0\x05\0");
         assert_eq!(PrepareOk::parse(&out[4..]), Ok(ok));
+        for (byte, definitions) in [(0, false), (1, true)] {
+            let optional = [&out[4..], &[byte]].concat();
+            assert_eq!(PrepareOk::parse(&optional), Ok(PrepareOk { definitions, ..ok }));
+        }
         for len in 4..out.len() {
             assert!(PrepareOk::parse(&out[4..len]).is_err());
         }

@@ -97,6 +97,8 @@ pub struct ReplyScanner {
     first_shift: u8,
     next_seq: u8,
     needs: usize,
+    /// The prepare reply has definitions.
+    definitions: bool,
     /// For the EOFs the scanner itself says.
     session_status: Status,
     done: Completion,
@@ -146,6 +148,7 @@ impl ReplyScanner {
             next_seq: to.first_seq,
             to,
             needs: HEADER_LEN + 1,
+            definitions: true,
             session_status: Status::SERVER_STATUS_AUTOCOMMIT,
             done: match expect {
                 // They begin in the middle of a result.
@@ -347,7 +350,8 @@ impl ReplyScanner {
                 self.stage = Stage::Done;
             }
             Verdict::ColumnCount => {
-                let left = column_count(payload)?;
+                let (count, definitions) = column_count(payload, self.from.optional_metadata)?;
+                let left = if definitions { count } else { 0 };
                 self.done.results += 1;
                 self.done.result_set = true;
                 self.done.rows = 0;
@@ -359,12 +363,10 @@ impl ReplyScanner {
                 self.done.results += 1;
                 self.done.warnings = prepared.warnings;
                 self.done.prepared = Some(prepared);
+                self.definitions = prepared.definitions;
                 self.stage = match prepared.params {
-                    0 => after(Then::Columns(prepared.columns)),
-                    params => Stage::Definitions {
-                        left: u64::from(params),
-                        then: Then::Columns(prepared.columns),
-                    },
+                    0 => self.after(Then::Columns(prepared.columns)),
+                    params => self.definitions(params, Then::Columns(prepared.columns)),
                 };
                 if let Some(id) = self.to.statement_id {
                     window.set(HEADER_LEN + 1, &id.to_le_bytes());
@@ -408,7 +410,7 @@ impl ReplyScanner {
                 } else {
                     self.pass(window, header);
                 }
-                self.stage = after(then);
+                self.stage = self.after(then);
                 return Ok(());
             }
             Stage::First => {
@@ -457,12 +459,25 @@ impl ReplyScanner {
             self.stage = Stage::AfterDefinitions(then);
             return;
         }
-        self.stage = after(then);
+        self.stage = self.after(then);
         self.eof_due = !self.to.deprecate_eof;
         // Behind rows' definitions the next packet must be seen first: it may say a cursor exists.
         if then != Then::Rows {
             self.say_eof_due(window);
         }
+    }
+
+    fn after(&self, then: Then) -> Stage {
+        match then {
+            Then::Rows => Stage::Rows,
+            Then::Columns(0) | Then::End => Stage::Done,
+            Then::Columns(columns) => self.definitions(columns, Then::End),
+        }
+    }
+
+    /// Of a prepare reply. Where they are left out the EOF behind them is not.
+    fn definitions(&self, count: u16, then: Then) -> Stage {
+        Stage::Definitions { left: if self.definitions { u64::from(count) } else { 0 }, then }
     }
 
     fn place(&self) -> Place {
@@ -532,13 +547,5 @@ impl ReplyScanner {
         Ending::parse(payload, self.from)?.put(out, seq, edit);
         window.drop_bytes(HEADER_LEN + header.len);
         Ok(())
-    }
-}
-
-fn after(then: Then) -> Stage {
-    match then {
-        Then::Rows => Stage::Rows,
-        Then::Columns(0) | Then::End => Stage::Done,
-        Then::Columns(columns) => Stage::Definitions { left: u64::from(columns), then: Then::End },
     }
 }

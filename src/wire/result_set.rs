@@ -6,7 +6,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::{
-    Capabilities, ColumnType, HEADER_LEN, Header, Malformed, Reader, Status, put_eof,
+    Capabilities, ColumnType, HEADER_LEN, Header, Malformed, Reader, ServerFormat, Status, put_eof,
     put_lenenc_bytes, put_lenenc_int, put_packet,
 };
 
@@ -42,6 +42,22 @@ impl Kind {
     }
 }
 
+/// What its receiver takes a result set in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    pub caps: Capabilities,
+    /// `false`: under `CLIENT_OPTIONAL_RESULTSET_METADATA` it wants none.
+    pub definitions: bool,
+    /// MariaDB's `EXTENDED_METADATA`.
+    pub extended: bool,
+}
+
+impl From<Capabilities> for Shape {
+    fn from(caps: Capabilities) -> Self {
+        Self { caps, definitions: true, extended: false }
+    }
+}
+
 /// Writes a result set packet by packet, in the format its receiver negotiated.
 pub struct TextResult<'a> {
     out: &'a mut BytesMut,
@@ -65,17 +81,23 @@ impl<'a> TextResult<'a> {
     pub fn begin_as(
         out: &'a mut BytesMut,
         seq: u8,
-        caps: Capabilities,
+        shape: impl Into<Shape>,
         status: Status,
         columns: &[(&str, Kind)],
     ) -> Self {
+        let Shape { caps, definitions, extended } = shape.into();
         let mut result = Self { out, seq, caps, status };
         let mut payload = BytesMut::with_capacity(64);
         put_lenenc_int(&mut payload, columns.len() as u64);
+        let optional = caps.contains(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA);
+        if optional {
+            payload.put_u8(u8::from(definitions));
+        }
         result.put(&payload);
-        for (name, kind) in columns {
+        let left_out = optional && !definitions;
+        for (name, kind) in columns.iter().filter(|_| !left_out) {
             payload.clear();
-            put_definition(&mut payload, name, *kind);
+            put_definition(&mut payload, name, *kind, extended);
             result.put(&payload);
         }
         if !caps.contains(Capabilities::CLIENT_DEPRECATE_EOF) {
@@ -118,13 +140,15 @@ impl<'a> TextResult<'a> {
     }
 }
 
-/// The first packet of a result set. More than the count in it means metadata that may not follow,
-/// which nobody negotiates here.
-pub fn column_count(payload: &[u8]) -> Result<u64, Malformed> {
+/// The first packet of a result set: how many columns, and whether their definitions follow, which
+/// is said under `CLIENT_OPTIONAL_RESULTSET_METADATA` (`optional`) and behind the count. The manual
+/// has it before the count; MySQL 9.7 does not.
+pub fn column_count(payload: &[u8], optional: bool) -> Result<(u64, bool), Malformed> {
     let mut reader = Reader::new("column count", payload);
     let count = reader.lenenc_int()?;
+    let definitions = !optional || reader.u8()? != 0;
     if reader.is_empty() {
-        Ok(count)
+        Ok((count, definitions))
     } else {
         Err(Malformed::WrongLength { packet: "column count", len: payload.len() })
     }
@@ -155,7 +179,7 @@ const UNSIGNED: u16 = 0x0020;
 
 impl TextTable {
     /// `reply` is one whole reply that ended well; one without rows is an empty table.
-    pub fn parse(mut reply: &[u8], deprecate_eof: bool) -> Result<Self, Malformed> {
+    pub fn parse(mut reply: &[u8], format: ServerFormat) -> Result<Self, Malformed> {
         let mut packets = Vec::new();
         while let Some(header) = Header::peek(reply) {
             let end = HEADER_LEN + header.len;
@@ -166,8 +190,9 @@ impl TextTable {
         let Some(first) = packets.first().filter(|packet| packet.first() != Some(&0)) else {
             return Ok(Self::default());
         };
-        let count = column_count(first)? as usize;
-        let rows = 1 + count + usize::from(!deprecate_eof);
+        let (count, defined) = column_count(first, format.optional_metadata)?;
+        let count = if defined { count as usize } else { 0 };
+        let rows = 1 + count + usize::from(!format.deprecate_eof);
         let definitions = packets.get(1..=count).unwrap_or_default();
         let rows = packets.get(rows..packets.len().saturating_sub(1)).unwrap_or_default();
         let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
@@ -204,7 +229,7 @@ pub fn text_row(payload: &[u8]) -> Result<Vec<Option<&[u8]>>, Malformed> {
 }
 
 /// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset_column_definition.html
-fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind) {
+fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind, extended: bool) {
     let (collation, length, column, flags, decimals) = match kind {
         Kind::Text => (COLLATION, 1024, ColumnType::MYSQL_TYPE_VAR_STRING, 0, 0),
         Kind::Integer => (BINARY, 21, ColumnType::MYSQL_TYPE_LONGLONG, NOT_NULL | BINARY_FLAG, 0),
@@ -218,6 +243,10 @@ fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind) {
     };
     for text in ["def", "", "", "", name, ""] {
         put_lenenc_bytes(payload, text.as_bytes());
+    }
+    if extended {
+        // A string of what is more to be said of the type: nothing.
+        payload.put_u8(0);
     }
     payload.put_u8(0x0C);
     payload.put_u16_le(collation);
@@ -258,11 +287,38 @@ mod tests {
     }
 
     #[test]
+    fn definitions_may_be_unwanted() {
+        let caps = Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA;
+        let status = Status::SERVER_STATUS_AUTOCOMMIT;
+        let columns = [("a", Kind::Text)];
+        let mut out = BytesMut::new();
+        let none = Shape { definitions: false, ..caps.into() };
+        TextResult::begin_as(&mut out, 1, none, status, &columns).end();
+        let eof = b"\x05\0\0\x02\xFE\0\0\x02\0\x05\0\0\x03\xFE\0\0\x02\0";
+        assert_eq!(&out[..], [&b"\x02\0\0\x01\x01\0"[..], eof].concat());
+        out.clear();
+        TextResult::begin_as(&mut out, 1, caps, status, &columns);
+        assert_eq!(&out[..6], b"\x02\0\0\x01\x01\x01");
+    }
+
+    #[test]
+    fn definitions_with_more_to_say() {
+        let mut out = BytesMut::new();
+        let shape = Shape { extended: true, ..Capabilities::CLIENT_DEPRECATE_EOF.into() };
+        TextResult::begin_as(&mut out, 1, shape, Status::empty(), &[("a", Kind::Text)]);
+        let definition = b"\x18\0\0\x02\x03def\0\0\0\x01a\0\0\x0C\x2D\0\0\x04\0\0\xFD\0\0\0\0\0";
+        assert_eq!(&out[5..], definition);
+    }
+
+    #[test]
     fn reading() {
         assert_eq!(text_row(b"\x02xy\xFB\x00").unwrap(), [Some(&b"xy"[..]), None, Some(b"")]);
         assert!(text_row(b"\x05xy").is_err());
-        assert_eq!(column_count(b"\xFC\x00\x01"), Ok(256));
-        assert!(column_count(b"\x01\x01").is_err());
+        assert_eq!(column_count(b"\xFC\x00\x01", false), Ok((256, true)));
+        assert_eq!(column_count(b"\xFC\x00\x01\x00", true), Ok((256, false)));
+        assert_eq!(column_count(b"\x02\x01", true), Ok((2, true)));
+        assert!(column_count(b"\x01\x01", false).is_err());
+        assert!(column_count(b"\x01", true).is_err());
     }
 
     #[test]
@@ -273,19 +329,25 @@ mod tests {
         let mut result = TextResult::begin_as(&mut out, 1, caps, status, &columns);
         result.row([Some(&b"x"[..]), None]);
         result.end();
-        let table = TextTable::parse(&out, false).unwrap();
+        let table = TextTable::parse(&out, ServerFormat::of(caps)).unwrap();
         assert_eq!(table.rows, [[Some(b"x".to_vec()), None]]);
         assert_eq!((table.columns[0].kind, table.columns[0].unsigned), (253, false));
         assert_eq!((table.columns[1].kind, table.columns[1].unsigned), (8, true));
-        assert!(TextTable::parse(b"\x07\0\0\x01\0\0\0\x02\0\0\0", true).unwrap().rows.is_empty());
+        assert!(
+            TextTable::parse(b"\x07\0\0\x01\0\0\0\x02\0\0\0", ServerFormat::of(caps))
+                .unwrap()
+                .rows
+                .is_empty()
+        );
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
-            let _ = TextTable::parse(&bytes, true);
+            let _ = TextTable::parse(&bytes, ServerFormat::of(Capabilities::CLIENT_DEPRECATE_EOF));
             let _ = text_row(&bytes);
-            let _ = column_count(&bytes);
+            let _ = column_count(&bytes, false);
+            let _ = column_count(&bytes, true);
         }
     }
 }

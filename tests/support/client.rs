@@ -30,6 +30,8 @@ pub mod capability {
     pub const PLUGIN_AUTH: u32 = 1 << 19;
     pub const SESSION_TRACK: u32 = 1 << 23;
     pub const DEPRECATE_EOF: u32 = 1 << 24;
+    pub const OPTIONAL_RESULTSET_METADATA: u32 = 1 << 25;
+    pub const QUERY_ATTRIBUTES: u32 = 1 << 27;
 }
 
 const MORE_RESULTS: u16 = 8;
@@ -67,7 +69,10 @@ pub struct Login {
     pub password: String,
     pub schema: Option<String>,
     pub capabilities: u32,
-    pub collation: u8,
+    /// MariaDB's own.
+    pub extended: u32,
+    /// All 16 bits go with COM_CHANGE_USER only.
+    pub collation: u16,
 }
 
 impl Login {
@@ -84,7 +89,8 @@ impl Login {
                 | c::MULTI_RESULTS
                 | c::PS_MULTI_RESULTS
                 | c::PLUGIN_AUTH,
-            collation: UTF8MB4,
+            extended: 0,
+            collation: u16::from(UTF8MB4),
         }
     }
 
@@ -100,7 +106,7 @@ impl Login {
     }
 
     #[must_use]
-    pub fn collation(mut self, collation: u8) -> Self {
+    pub fn collation(mut self, collation: u16) -> Self {
         self.collation = collation;
         self
     }
@@ -108,6 +114,12 @@ impl Login {
     #[must_use]
     pub fn with(mut self, capabilities: u32) -> Self {
         self.capabilities |= capabilities;
+        self
+    }
+
+    #[must_use]
+    pub fn extended(mut self, capabilities: u32) -> Self {
+        self.extended |= capabilities;
         self
     }
 }
@@ -153,7 +165,13 @@ pub struct Greeting {
     pub version: String,
     pub connection_id: u32,
     pub capabilities: u32,
+    /// MariaDB's own, as they stand in the filler.
+    pub extended: u32,
+    pub collation: u8,
+    pub status: u16,
     pub plugin: String,
+    /// All of it.
+    pub packet: Vec<u8>,
     scramble: Vec<u8>,
 }
 
@@ -197,6 +215,10 @@ impl RawClient {
             version: String::new(),
             connection_id: 0,
             capabilities: 0,
+            extended: 0,
+            collation: 0,
+            status: 0,
+            packet: Vec::new(),
             plugin: String::new(),
             scramble: Vec::new(),
         };
@@ -221,8 +243,9 @@ impl RawClient {
 
         let answer = prove(&plugin, &login.password, &self.greeting.scramble);
         let mut packet = capabilities.to_le_bytes().to_vec();
-        packet.extend_from_slice(&[0, 0, 0, 64, login.collation]); // largest packet 1 GiB
-        packet.extend_from_slice(&[0; 23]);
+        packet.extend_from_slice(&[0, 0, 0, 64, login.collation.to_le_bytes()[0]]); // largest packet 1 GiB
+        packet.extend_from_slice(&[0; 19]);
+        packet.extend_from_slice(&(login.extended & self.greeting.extended).to_le_bytes());
         packet.extend_from_slice(login.user.as_bytes());
         packet.push(0);
         packet.push(u8::try_from(answer.len()).unwrap());
@@ -247,7 +270,8 @@ impl RawClient {
         packet.push(u8::try_from(answer.len()).unwrap());
         packet.extend_from_slice(&answer);
         packet.extend_from_slice(login.schema.as_deref().unwrap_or_default().as_bytes());
-        packet.extend_from_slice(&[0, login.collation, 0]);
+        packet.push(0);
+        packet.extend_from_slice(&login.collation.to_le_bytes());
         packet.extend_from_slice(plugin.as_bytes());
         packet.push(0);
         self.command(&packet)?;
@@ -301,7 +325,7 @@ impl RawClient {
 
     /// Every result of a COM_QUERY; one without rows is an empty one.
     pub fn query_all(&mut self, sql: &str) -> Result<Vec<Vec<Row>>, Error> {
-        self.command(&[&[3], sql.as_bytes()].concat())?;
+        self.send_query(sql)?;
         let mut results = Vec::new();
         loop {
             let (rows, status) = self.read_result()?;
@@ -310,6 +334,12 @@ impl RawClient {
                 return Ok(results);
             }
         }
+    }
+
+    /// COM_QUERY without query attributes; reads nothing.
+    pub fn send_query(&mut self, sql: &str) -> Result<(), Error> {
+        let none: &[u8] = if self.speaks(capability::QUERY_ATTRIBUTES) { &[0, 1] } else { &[] };
+        self.command(&[&[3], none, sql.as_bytes()].concat())
     }
 
     /// One result with its status flags.
@@ -433,11 +463,23 @@ fn parse_greeting(packet: &[u8]) -> Option<Greeting> {
     let mut scramble = rest.get(4..12)?.to_vec();
     let (low, high) = (rest.get(13..15)?, rest.get(18..20)?);
     let capabilities = u32::from_le_bytes([low[0], low[1], high[0], high[1]]);
+    let extended = u32::from_le_bytes(rest.get(27..31)?.try_into().ok()?);
+    let (collation, status) = (rest[15], u16::from_le_bytes([rest[16], rest[17]]));
     scramble.extend_from_slice(rest.get(31..43)?);
     let plugin = rest.get(44..).unwrap_or_default();
     let end = plugin.iter().position(|byte| *byte == 0).unwrap_or(plugin.len());
     let plugin = String::from_utf8_lossy(&plugin[..end]).into_owned();
-    Some(Greeting { version, connection_id, capabilities, plugin, scramble })
+    Some(Greeting {
+        version,
+        connection_id,
+        capabilities,
+        extended,
+        collation,
+        status,
+        plugin,
+        packet: packet.to_vec(),
+        scramble,
+    })
 }
 
 pub fn refusal(packet: &[u8]) -> Error {

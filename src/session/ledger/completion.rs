@@ -1,5 +1,6 @@
 //! What a reply leaves behind: state to restore, pins, answers for later.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::{Ledger, Open, Pending};
@@ -109,7 +110,7 @@ impl Ledger {
         let binary = pending.command == Some(Command::StmtExecute);
         let given = pending.given.as_ref().is_none_or(|given| mentions(given, id, binary));
         if given && !reports {
-            self.doubtful_id = (!pending.insert_id_told).then_some(id);
+            self.doubtful_id = NonZeroU64::new(id).filter(|_| !pending.insert_id_told);
             self.open.insert(Open::INSERT_ID);
         } else {
             self.diagnostics.last_insert_id = id;

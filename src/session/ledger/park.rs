@@ -53,7 +53,7 @@ impl Ledger {
             questions.push(Question::Locks(self.holdings.locks().to_vec()));
         }
         if self.open.contains(Open::TRACKING) {
-            questions.push(Question::Variables(self.unreported.clone()));
+            questions.push(Question::Variables(self.unreported.iter().cloned().collect()));
             questions.push(Question::SetUp(self.login.defaults.setup.clone()));
         }
         if !self.dirty.is_empty() && !self.in_transaction {
@@ -166,7 +166,7 @@ impl Ledger {
     /// The connection's own id may be another session's, unless it was told this one's before.
     fn on_insert_id(&mut self, id: u64) {
         let doubtful = self.doubtful_id.take();
-        if doubtful.is_none_or(|doubtful| doubtful == id) {
+        if doubtful.is_none_or(|doubtful| doubtful.get() == id) {
             self.diagnostics.last_insert_id = id;
         }
     }
@@ -226,10 +226,8 @@ impl Ledger {
         let named = words
             .map(|word| String::from_utf8_lossy(word).to_ascii_lowercase())
             .filter(|word| tracked.contains(word.as_str()));
-        let mut names: BTreeSet<String> = named.collect();
-        names.extend(CHARACTER_SETS.map(str::to_owned));
-        names.extend(Tracking::NAMES.map(str::to_owned));
-        names.extend(self.unreported.drain(..));
-        self.unreported = names.into_iter().collect();
+        self.unreported.extend(named);
+        self.unreported.extend(CHARACTER_SETS.map(str::to_owned));
+        self.unreported.extend(Tracking::NAMES.map(str::to_owned));
     }
 }

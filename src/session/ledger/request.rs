@@ -15,6 +15,8 @@ const ABOUT_THE_LAST: Hints = Hints::FOUND_ROWS.union(Hints::ROW_COUNT).union(Hi
 
 /// A longer insert is not looked through for the id it may give: the server is asked.
 const LONGEST_GIVEN: usize = 4096;
+/// https://mariadb.com/kb/en/com_stmt_execute/: the id of direct execution.
+const LAST: u32 = u32::MAX;
 
 impl Ledger {
     pub(super) fn on_query(&mut self, request: &Request<'_>, held: bool) -> Plan {
@@ -168,7 +170,16 @@ impl Ledger {
         (!told).then_some(self.diagnostics.last_insert_id)
     }
 
+    /// The statement a request is about. MariaDB's clients may say "the last one prepared", before
+    /// they know its id or whether there is one; what is unknown then is that name.
+    fn named(&self, body: &[u8]) -> Option<u32> {
+        let id = statement_id(body)?;
+        let last = if self.is_mariadb() && id == LAST { self.statements.last() } else { None };
+        Some(last.unwrap_or(id))
+    }
+
     pub(super) fn on_prepare(&mut self, request: &Request<'_>) -> Plan {
+        self.statements.forget_last();
         if self.statements.is_full() {
             return refuse(Refusal::TooManyStatements);
         }
@@ -193,7 +204,7 @@ impl Ledger {
     }
 
     pub(super) fn on_execute(&mut self, request: &Request<'_>, held: bool) -> Plan {
-        let Some(id) = statement_id(request.body) else { return refuse(Refusal::MalformedPacket) };
+        let Some(id) = self.named(request.body) else { return refuse(Refusal::MalformedPacket) };
         let Some(prepared) = self.statements.get(id) else {
             return refuse(Refusal::UnknownStatement { id });
         };
@@ -216,7 +227,7 @@ impl Ledger {
     }
 
     pub(super) fn on_close(&mut self, request: &Request<'_>) -> Plan {
-        let removed = statement_id(request.body).and_then(|id| self.statements.remove(id));
+        let removed = self.named(request.body).and_then(|id| self.statements.remove(id));
         // A cursor or long data is on a server-side statement of its own, which goes with it.
         if removed.is_some_and(|prepared| prepared.cursor || prepared.long_data) {
             self.end_statement_pins();
@@ -225,7 +236,7 @@ impl Ledger {
     }
 
     pub(super) fn on_long_data(&mut self, request: &Request<'_>) -> Plan {
-        let id = statement_id(request.body);
+        let id = self.named(request.body);
         let Some(prepared) = id.and_then(|id| self.statements.get_mut(id)) else {
             // No reply, not even an error: the execute will tell.
             return Plan::Answer(Answer::Nothing);
@@ -237,7 +248,7 @@ impl Ledger {
     }
 
     pub(super) fn on_statement_reset(&mut self, request: &Request<'_>) -> Plan {
-        let Some(id) = statement_id(request.body) else { return refuse(Refusal::MalformedPacket) };
+        let Some(id) = self.named(request.body) else { return refuse(Refusal::MalformedPacket) };
         let Some(prepared) = self.statements.get(id) else {
             return refuse(Refusal::UnknownStatement { id });
         };
@@ -249,7 +260,7 @@ impl Ledger {
     }
 
     pub(super) fn on_fetch(&mut self, request: &Request<'_>) -> Plan {
-        let Some(id) = statement_id(request.body) else { return refuse(Refusal::MalformedPacket) };
+        let Some(id) = self.named(request.body) else { return refuse(Refusal::MalformedPacket) };
         if self.statements.get(id).is_none() {
             return refuse(Refusal::UnknownStatement { id });
         }

@@ -517,7 +517,8 @@ fn statements_have_ids_of_their_own() {
     let mut talk = Talk::new();
     let plan = talk.ask(Command::StmtPrepare, b"SELECT ?");
     assert!(matches!(plan, Plan::Forward(Forward { new_statement: Some(1), .. })));
-    let on_server = PrepareOk { statement_id: 77, columns: 1, params: 1, warnings: 0 };
+    let on_server =
+        PrepareOk { statement_id: 77, columns: 1, params: 1, warnings: 0, definitions: true };
     let prepared = Completion { prepared: Some(on_server), ..ok(AUTOCOMMIT, vec![]) };
     assert_eq!(talk.hear(&prepared), Disposition::GiveBack);
     let mut body = 1_u32.to_le_bytes().to_vec();
@@ -534,7 +535,8 @@ fn statements_have_ids_of_their_own() {
 fn long_data_and_cursors_hold_while_they_last() {
     let mut talk = Talk::new();
     talk.ask(Command::StmtPrepare, b"SELECT ?");
-    let on_server = PrepareOk { statement_id: 77, columns: 1, params: 1, warnings: 0 };
+    let on_server =
+        PrepareOk { statement_id: 77, columns: 1, params: 1, warnings: 0, definitions: true };
     talk.hear(&Completion { prepared: Some(on_server), ..ok(AUTOCOMMIT, vec![]) });
     let id = 1_u32.to_le_bytes();
     talk.ask(Command::StmtSendLongData, &id);
@@ -598,7 +600,8 @@ fn a_long_statement_is_read_while_it_passes() {
 fn texts_beyond_the_bound_are_refused_and_refused_ones_leave_nothing() {
     let mut talk = Talk::new();
     let (long, other) = (vec![b'x'; 600_000], vec![b'y'; 600_000]);
-    let prepared = PrepareOk { statement_id: 9, columns: 0, params: 0, warnings: 0 };
+    let prepared =
+        PrepareOk { statement_id: 9, columns: 0, params: 0, warnings: 0, definitions: true };
     let prepared = Completion { prepared: Some(prepared), ..ok(AUTOCOMMIT, vec![]) };
     // The server will not have it.
     assert!(matches!(talk.ask(Command::StmtPrepare, &long), Plan::Forward(_)));

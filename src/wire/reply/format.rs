@@ -3,14 +3,18 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::wire::{
-    Capabilities, EofPacket, Malformed, OkPacket, Status, TrackFilter, put_eof, put_lenenc_bytes,
-    put_lenenc_int, put_packet,
+    Capabilities, Command, EofPacket, Malformed, NO_ATTRIBUTES, OkPacket, Status, TrackFilter,
+    put_command, put_eof, put_lenenc_bytes, put_lenenc_int, put_packet,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerFormat {
     pub deprecate_eof: bool,
     pub session_track: bool,
+    /// A byte behind the counts says whether definitions follow.
+    pub optional_metadata: bool,
+    /// Of requests: attributes stand before each text, and names behind the types of an execute.
+    pub query_attributes: bool,
 }
 
 impl ServerFormat {
@@ -18,6 +22,17 @@ impl ServerFormat {
         Self {
             deprecate_eof: caps.contains(Capabilities::CLIENT_DEPRECATE_EOF),
             session_track: caps.contains(Capabilities::CLIENT_SESSION_TRACK),
+            optional_metadata: caps.contains(Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA),
+            query_attributes: caps.contains(Capabilities::CLIENT_QUERY_ATTRIBUTES),
+        }
+    }
+
+    /// A COM_QUERY of the proxy's own.
+    pub fn put_query(self, out: &mut BytesMut, sql: &str) {
+        if self.query_attributes {
+            put_command(out, Command::Query, &[&NO_ATTRIBUTES, sql.as_bytes()].concat());
+        } else {
+            put_command(out, Command::Query, sql.as_bytes());
         }
     }
 
@@ -138,5 +153,22 @@ impl<'a> Ending<'a> {
             put_lenenc_bytes(&mut payload, changes);
         }
         put_packet(out, seq, &payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_in_each_format() {
+        for (caps, expected) in [
+            (Capabilities::empty(), &b"\x05\0\0\0\x03DO 0"[..]),
+            (Capabilities::CLIENT_QUERY_ATTRIBUTES, b"\x07\0\0\0\x03\0\x01DO 0"),
+        ] {
+            let mut out = BytesMut::new();
+            ServerFormat::of(caps).put_query(&mut out, "DO 0");
+            assert_eq!(&out[..], expected);
+        }
     }
 }

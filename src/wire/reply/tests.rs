@@ -9,8 +9,13 @@ use crate::wire::{
     ClientFormat, Completion, Expect, Malformed, Progress, ReplyScanner, ServerFormat, TrackFilter,
 };
 
-const NEW: ServerFormat = ServerFormat { deprecate_eof: true, session_track: true };
-const OLD: ServerFormat = ServerFormat { deprecate_eof: false, session_track: false };
+const NEW: ServerFormat = ServerFormat {
+    deprecate_eof: true,
+    session_track: true,
+    optional_metadata: false,
+    query_attributes: false,
+};
+const OLD: ServerFormat = ServerFormat { deprecate_eof: false, session_track: false, ..NEW };
 
 fn client(deprecate_eof: bool, session_track: bool) -> ClientFormat {
     ClientFormat {

@@ -34,7 +34,16 @@ struct Reply {
     expect: Expect,
     /// The session's flags, in every status of the reply.
     base: u16,
+    metadata: Metadata,
     parts: Vec<Part>,
+}
+
+/// CLIENT_OPTIONAL_RESULTSET_METADATA, and `resultset_metadata` under it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Metadata {
+    NotNegotiated,
+    Full,
+    None,
 }
 
 /// Who the bytes are for.
@@ -73,6 +82,7 @@ struct Encoder {
     deprecate_eof: bool,
     trackers: Trackers,
     base: u16,
+    metadata: Metadata,
 }
 
 impl Encoder {
@@ -113,8 +123,18 @@ impl Encoder {
         }
     }
 
+    /// Behind a count of columns, or all of a prepare reply.
+    fn counted(&mut self, head: &[u8]) {
+        match self.metadata {
+            Metadata::NotNegotiated => self.packet(head),
+            Metadata::Full => self.packet(&[head, &[1]].concat()),
+            Metadata::None => self.packet(&[head, &[0]].concat()),
+        }
+    }
+
     fn definitions(&mut self, count: u8, eof: bool) {
-        for column in 0..count {
+        let here = if self.metadata == Metadata::None { 0 } else { count };
+        for column in 0..here {
             self.packet(&[3, b'd', b'e', b'f', column]);
         }
         if eof && !self.deprecate_eof && count > 0 {
@@ -128,7 +148,7 @@ impl Encoder {
                 self.ok([0, *affected, *insert_id], more, info, tracked);
             }
             Part::Rows { columns, rows, tracked } => {
-                self.packet(&[*columns]);
+                self.counted(&[*columns]);
                 self.definitions(*columns, true);
                 for row in rows {
                     self.packet(row);
@@ -141,7 +161,7 @@ impl Encoder {
                 self.ok([0, 5, 0], more, "", &[]);
             }
             Part::Cursor { columns } => {
-                self.packet(&[*columns]);
+                self.counted(&[*columns]);
                 self.definitions(*columns, false);
                 self.end_of_rows(0x0040, &[]);
             }
@@ -152,11 +172,13 @@ impl Encoder {
                 self.end_of_rows(0x0080, tracked);
             }
             Part::Fields { columns } => {
-                self.definitions(*columns, false);
+                for column in 0..*columns {
+                    self.packet(&[3, b'd', b'e', b'f', column]);
+                }
                 self.end_of_rows(0, &[]);
             }
             Part::Prepared { params, columns } => {
-                self.packet(&[0, 1, 0, 0, 0, *columns, 0, *params, 0, 0, 0, 0]);
+                self.counted(&[0, 1, 0, 0, 0, *columns, 0, *params, 0, 0, 0, 0]);
                 self.definitions(*params, true);
                 self.definitions(*columns, true);
             }
@@ -167,9 +189,9 @@ impl Encoder {
 
 impl Reply {
     fn encode(&self, deprecate_eof: bool, trackers: Trackers, first_seq: u8) -> Vec<u8> {
-        let base = self.base;
+        let (base, metadata) = (self.base, self.metadata);
         let mut encoder =
-            Encoder { bytes: Vec::new(), seq: first_seq, deprecate_eof, trackers, base };
+            Encoder { bytes: Vec::new(), seq: first_seq, deprecate_eof, trackers, base, metadata };
         for (at, part) in self.parts.iter().enumerate() {
             let more = if at + 1 < self.parts.len() { 0x0008 } else { 0 };
             encoder.part(part, more);
@@ -184,6 +206,11 @@ impl Reply {
     fn server_from(&self, from: ServerFormat, first_seq: u8) -> Vec<u8> {
         let trackers = if from.session_track { Trackers::All } else { Trackers::None };
         self.encode(from.deprecate_eof, trackers, first_seq)
+    }
+
+    /// A format says whether the byte is there at all; both sides agree on that.
+    fn format(&self, format: ServerFormat) -> ServerFormat {
+        ServerFormat { optional_metadata: self.metadata != Metadata::NotNegotiated, ..format }
     }
 
     fn check(&self, completion: &Completion, from: ServerFormat) {
@@ -302,12 +329,21 @@ fn reply() -> impl Strategy<Value = Reply> {
         1 => one(ok().boxed()).prop_map(|parts| (Expect::Single, parts)),
     ];
     let base = prop_oneof![Just(0x0002), Just(0x0003), Just(0x0201), Just(0x2003)];
-    (parts, base).prop_map(|((expect, parts), base)| Reply { expect, base, parts })
+    let metadata = prop_oneof![2 => Just(Metadata::NotNegotiated), 1 => Just(Metadata::Full), 1 => Just(Metadata::None)];
+    (parts, base, metadata).prop_map(|((expect, parts), base, metadata)| Reply {
+        expect,
+        base,
+        metadata,
+        parts,
+    })
 }
 
 fn formats() -> impl Strategy<Value = ServerFormat> {
-    (any::<bool>(), any::<bool>())
-        .prop_map(|(deprecate_eof, session_track)| ServerFormat { deprecate_eof, session_track })
+    (any::<bool>(), any::<bool>()).prop_map(|(deprecate_eof, session_track)| ServerFormat {
+        deprecate_eof,
+        session_track,
+        ..NEW
+    })
 }
 
 proptest! {
@@ -322,6 +358,7 @@ proptest! {
         first_seq: u8,
         pieces in vec(1..30_usize, 1..40),
     ) {
+        let from = reply.format(from);
         let server = reply.server_from(from, first_seq);
         let mut to = client(deprecate_eof, session_track);
         to.first_seq = first_seq;
@@ -338,7 +375,7 @@ proptest! {
 
     #[test]
     fn nothing_is_edited_between_equals(reply in reply(), deprecate_eof: bool) {
-        let from = ServerFormat { deprecate_eof, session_track: false };
+        let from = reply.format(ServerFormat { deprecate_eof, ..OLD });
         let server = reply.server(from);
         for session_track in [false, true] {
             let to = client(deprecate_eof, session_track);
@@ -357,6 +394,7 @@ proptest! {
         first_seq: u8,
     ) {
         // A server without DEPRECATE_EOF has no trackers to give at the end of rows.
+        let from = reply.format(from);
         let mut source = reply.clone();
         for part in &mut source.parts {
             if let Part::Rows { tracked, .. } | Part::Fetched { tracked, .. } = part

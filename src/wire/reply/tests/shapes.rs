@@ -5,8 +5,10 @@ use bytes::BytesMut;
 use super::{NEW, OLD, client, drive, scan};
 use crate::wire::{
     Change, Completion, ErrPacket, Expect, HEADER_LEN, MAX_PAYLOAD, Malformed, Outcome, PrepareOk,
-    Progress, ReplyScanner, Status, WHOLE_LIMIT, put_packet,
+    Progress, ReplyScanner, ServerFormat, Status, WHOLE_LIMIT, put_packet,
 };
+
+const OPTIONAL: ServerFormat = ServerFormat { optional_metadata: true, ..NEW };
 
 const AUTOCOMMIT: Status = Status::SERVER_STATUS_AUTOCOMMIT;
 
@@ -123,7 +125,8 @@ const PREPARED_OLD: &[u8] = b"\x0C\0\0\x01\0\x09\0\0\0\x01\0\x02\0\0\0\0\
 
 #[test]
 fn prepared_with_parameters_and_columns() {
-    let prepared = PrepareOk { statement_id: 9, columns: 1, params: 2, warnings: 0 };
+    let prepared =
+        PrepareOk { statement_id: 9, columns: 1, params: 2, warnings: 0, definitions: true };
     let seen = scan(Expect::Prepare, NEW, &client(true, false), PREPARED_NEW);
     assert_eq!((&seen.client[..], seen.edited), (PREPARED_NEW, false));
     assert_eq!((seen.completion.prepared, seen.completion.status), (Some(prepared), None));
@@ -147,6 +150,44 @@ fn prepared_without() {
         assert_eq!(scan(Expect::Prepare, NEW, &client(false, false), &new).client, old);
         assert_eq!(scan(Expect::Prepare, OLD, &client(true, false), &old).client, new);
     }
+}
+
+/// As MySQL 9.7 says them under `resultset_metadata = NONE`, and to a client without DEPRECATE_EOF:
+/// the EOFs stay.
+#[test]
+fn definitions_left_out() {
+    let old = ServerFormat { optional_metadata: true, ..OLD };
+    for (expect, new, with_eofs) in [
+        (
+            Expect::Query,
+            &b"\x02\0\0\x01\x02\0\x04\0\0\x02\x011\x012\x07\0\0\x03\xFE\0\0\x02\0\0\0"[..],
+            &b"\x02\0\0\x01\x02\0\x05\0\0\x02\xFE\0\0\x02\0\x04\0\0\x03\x011\x012\
+                \x05\0\0\x04\xFE\0\0\x02\0"[..],
+        ),
+        (
+            Expect::Execute,
+            b"\x02\0\0\x01\x02\0\x07\0\0\x02\xFE\0\0\x42\0\0\0",
+            b"\x02\0\0\x01\x02\0\x05\0\0\x02\xFE\0\0\x42\0",
+        ),
+        (
+            Expect::Prepare,
+            b"\x0D\0\0\x01\0\x01\0\0\0\x02\0\x01\0\0\0\0\0",
+            b"\x0D\0\0\x01\0\x01\0\0\0\x02\0\x01\0\0\0\0\0\
+                \x05\0\0\x02\xFE\0\0\x02\0\x05\0\0\x03\xFE\0\0\x02\0",
+        ),
+    ] {
+        assert_eq!(scan(expect, OPTIONAL, &client(true, true), new).client, new);
+        assert_eq!(scan(expect, OPTIONAL, &client(false, false), new).client, with_eofs);
+        assert_eq!(scan(expect, old, &client(false, false), with_eofs).client, with_eofs);
+        assert_eq!(scan(expect, old, &client(true, false), with_eofs).client, new);
+    }
+    let seen = scan(
+        Expect::Query,
+        OPTIONAL,
+        &client(true, true),
+        b"\x02\0\0\x01\x01\x01\x05\0\0\x02\x03def1\x02\0\0\x03\x01a\x07\0\0\x04\xFE\0\0\x02\0\0\0",
+    );
+    assert_eq!((seen.completion.rows, seen.edited), (1, false));
 }
 
 #[test]
