@@ -3,6 +3,7 @@
 //! No server is touched before the client has shown who it is, so a stranger costs the database
 //! nothing.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -15,13 +16,13 @@ use super::{End, Shared};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
 use crate::backend::Identity;
 use crate::metrics::LoginOutcome;
-use crate::net::{self, Stream};
+use crate::net::{self, Algorithm, Stream};
 use crate::registry::{Activity, Presence};
 use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
-    AuthMore, AuthSwitch, Capabilities, Greeting, Login, MEANING, OFFERED, OkReply, SslRequest,
-    Status, put_ok,
+    AuthMore, AuthSwitch, COMPRESSION, Capabilities, Greeting, Login, MEANING, OFFERED, OkReply,
+    SslRequest, Status, put_ok,
 };
 
 /// Connection attributes alone may be 64 KB.
@@ -30,6 +31,10 @@ const LOGIN_PACKET: usize = 128 * 1024;
 /// What is said while no target has been reached yet.
 const UNKNOWN_VERSION: &str = "8.4.0";
 
+const ZSTD_LEVELS: RangeInclusive<u8> = 1..=22;
+
+struct NoSuchLevel;
+
 /// One client on its way in.
 struct Guest {
     stream: Stream,
@@ -37,6 +42,8 @@ struct Guest {
     presence: Presence,
     /// Of the last packet read.
     seq: u8,
+    /// What the greeting offered.
+    offered: Capabilities,
 }
 
 impl Session {
@@ -47,7 +54,7 @@ impl Session {
     ) -> Result<Self, End> {
         let presence = shared.registry.enter(peer);
         let limit = shared.limits.login_timeout;
-        let guest = Guest { stream, shared, presence, seq: 0 };
+        let guest = Guest { stream, shared, presence, seq: 0, offered: OFFERED };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -74,16 +81,23 @@ impl Guest {
         let Ok(login) = Login::parse(&payload) else {
             return Err(guest.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
+        let Ok(algorithm) = algorithm(&login, guest.offered) else {
+            return Err(guest.refuse(&Word::zstd_level(), End::Malformed).await);
+        };
         let account = guest.authenticate(&login, nonce).await?;
-        Ok(guest.settle(&login, account))
+        Ok(guest.settle(&login, account, algorithm))
     }
 
     async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {
         let facts = self.shared.cluster.facts();
-        let mut capabilities = OFFERED;
+        let mut capabilities = OFFERED | COMPRESSION;
+        if facts.is_some_and(|facts| facts.mariadb) {
+            capabilities -= Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM;
+        }
         if self.shared.tls.is_some() && !self.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
+        self.offered = capabilities;
         let greeting = Greeting {
             version: facts
                 .map_or_else(|| UNKNOWN_VERSION.to_owned(), |facts| facts.version.clone()),
@@ -152,7 +166,7 @@ impl Guest {
         self.write(&out).await
     }
 
-    fn settle(self, login: &Login, account: Arc<Account>) -> Session {
+    fn settle(self, login: &Login, account: Arc<Account>, algorithm: Option<Algorithm>) -> Session {
         self.presence.set_activity(Activity::Idle);
         let capabilities = login.capabilities & OFFERED;
         let identity = identity(&self.shared, &account, capabilities);
@@ -162,15 +176,11 @@ impl Guest {
             u16::from(login.collation),
             capabilities,
         ));
-        Session::new(
-            self.stream,
-            self.shared,
-            self.presence,
-            account,
-            identity,
-            capabilities,
-            ledger,
-        )
+        let stream = match algorithm {
+            Some(algorithm) => self.stream.compressed(algorithm, Arc::clone(&self.shared.engines)),
+            None => self.stream,
+        };
+        Session::new(stream, self.shared, self.presence, account, identity, capabilities, ledger)
     }
 
     async fn read(&mut self) -> Result<BytesMut, End> {
@@ -202,6 +212,20 @@ impl Guest {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.stream.send(bytes).await.map_err(|_| End::HungUp)
     }
+}
+
+/// How the command phase is compressed. As the server has it: zlib where both are asked for, and a
+/// level of zstd's that does not exist ends the login before it has begun.
+fn algorithm(login: &Login, offered: Capabilities) -> Result<Option<Algorithm>, NoSuchLevel> {
+    let asked = login.capabilities & offered;
+    if asked.contains(Capabilities::CLIENT_COMPRESS) {
+        return Ok(Some(Algorithm::Zlib));
+    }
+    if !asked.contains(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM) {
+        return Ok(None);
+    }
+    let level = login.zstd_level.filter(|level| ZSTD_LEVELS.contains(level)).ok_or(NoSuchLevel)?;
+    Ok(Some(Algorithm::Zstd { level }))
 }
 
 /// What clients that speak neither plugin are asked for: MariaDB's have the one, MySQL's the other.

@@ -27,7 +27,7 @@ pub use listen::listen;
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::net::{ClientSideTls, Shelf};
+use crate::net::{ClientSideTls, Engines, Shelf};
 use crate::registry::Registry;
 use crate::secrets::Vault;
 
@@ -39,6 +39,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
     pub buffers: Arc<Shelf>,
+    pub engines: Arc<Engines>,
     pub tls: Option<ClientSideTls>,
     pub tls_required: bool,
     pub limits: Limits,

@@ -7,12 +7,17 @@ use super::Capabilities;
 
 /// To clients. TLS adds `CLIENT_SSL` where it is on.
 ///
-/// Missing on purpose: compression, query attributes, optional result-set metadata and multi-factor
-/// authentication change the shape of packets in ways the scanner does not read.
+/// Missing on purpose: query attributes, optional result-set metadata and multi-factor authentication
+/// change the shape of packets in ways the scanner does not read. Compression is around packets, not in
+/// them, and is offered beside these.
 pub const OFFERED: Capabilities = CANONICAL
     .union(MEANING)
     .union(Capabilities::CLIENT_CONNECT_WITH_DB)
     .union(Capabilities::CLIENT_MULTI_STATEMENTS);
+
+/// To clients; of the two MariaDB has not got zstd.
+pub const COMPRESSION: Capabilities =
+    Capabilities::CLIENT_COMPRESS.union(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM);
 
 /// To servers, of what the server has: one wire format, so that one pool serves every driver.
 pub const CANONICAL: Capabilities = Capabilities::CLIENT_PROTOCOL_41
@@ -48,6 +53,7 @@ mod tests {
             | Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA
             | Capabilities::MULTI_FACTOR_AUTHENTICATION
             | Capabilities::CLIENT_SSL;
+        assert!(unread.contains(COMPRESSION));
         assert!(!OFFERED.intersects(unread));
         assert!(!CANONICAL.intersects(unread));
         assert!(!CANONICAL.intersects(MEANING | Capabilities::CLIENT_MULTI_STATEMENTS));

@@ -30,7 +30,7 @@ pub use mysql_common::constants::{
 
 pub use auth_more::AuthMore;
 pub use auth_switch::AuthSwitch;
-pub use capabilities::{CANONICAL, MEANING, OFFERED};
+pub use capabilities::{CANONICAL, COMPRESSION, MEANING, OFFERED};
 pub use change_user::ChangeUser;
 pub use command::Command;
 pub use eof::{EofPacket, put_eof};

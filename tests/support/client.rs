@@ -2,6 +2,7 @@
 //!
 //! Knows the login (both common plugins), text queries and packets; prepared statements are beside
 //! it, in `binary`. Never speaks TLS: `mysql_async` is there for the polite.
+//! Compression is in `squeezed`.
 
 use std::{
     fmt,
@@ -16,10 +17,13 @@ use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncrypti
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
+use super::squeezed::Squeezed;
+
 pub mod capability {
     pub const LONG_PASSWORD: u32 = 1;
     pub const FOUND_ROWS: u32 = 1 << 1;
     pub const CONNECT_WITH_DB: u32 = 1 << 3;
+    pub const COMPRESS: u32 = 1 << 5;
     pub const LOCAL_FILES: u32 = 1 << 7;
     pub const PROTOCOL_41: u32 = 1 << 9;
     pub const TRANSACTIONS: u32 = 1 << 13;
@@ -30,6 +34,7 @@ pub mod capability {
     pub const PLUGIN_AUTH: u32 = 1 << 19;
     pub const SESSION_TRACK: u32 = 1 << 23;
     pub const DEPRECATE_EOF: u32 = 1 << 24;
+    pub const ZSTD: u32 = 1 << 26;
 }
 
 const MORE_RESULTS: u16 = 8;
@@ -68,6 +73,7 @@ pub struct Login {
     pub schema: Option<String>,
     pub capabilities: u32,
     pub collation: u8,
+    pub zstd_level: u8,
 }
 
 impl Login {
@@ -85,6 +91,7 @@ impl Login {
                 | c::PS_MULTI_RESULTS
                 | c::PLUGIN_AUTH,
             collation: UTF8MB4,
+            zstd_level: 3,
         }
     }
 
@@ -165,13 +172,14 @@ pub struct RawClient {
     pub greeting: Greeting,
 }
 
-trait ReadWrite: Read + Write + Send {}
+pub trait ReadWrite: Read + Write + Send {}
 impl<T: Read + Write + Send> ReadWrite for T {}
 
 impl RawClient {
     pub fn login(address: impl Into<Address>, login: &Login) -> Result<Self, Error> {
         let mut client = Self::greet(address)?;
         client.answer(login)?;
+        client.squeeze();
         Ok(client)
     }
 
@@ -209,7 +217,8 @@ impl RawClient {
         Ok(client)
     }
 
-    /// The rest of the login after [`RawClient::greet`].
+    /// The rest of the login after [`RawClient::greet`]. What was agreed on about compression is then
+    /// the caller's to do.
     pub fn answer(&mut self, login: &Login) -> Result<(), Error> {
         let mut capabilities = login.capabilities;
         if login.schema.is_some() {
@@ -233,8 +242,20 @@ impl RawClient {
         }
         packet.extend_from_slice(plugin.as_bytes());
         packet.push(0);
+        if capabilities & capability::ZSTD != 0 {
+            packet.push(login.zstd_level);
+        }
         self.write_packet(&packet)?;
         self.until_accepted(&login.password)
+    }
+
+    /// From here on in the compressed protocol, if it was agreed upon.
+    fn squeeze(&mut self) {
+        if self.speaks(capability::COMPRESS) || self.speaks(capability::ZSTD) {
+            let zstd = !self.speaks(capability::COMPRESS);
+            let stream = std::mem::replace(&mut self.stream, Box::new(io::empty()));
+            self.stream = Box::new(Squeezed::new(stream, zstd));
+        }
     }
 
     /// COM_CHANGE_USER. `login.capabilities` do not count: those of the first login stay.
@@ -414,6 +435,11 @@ impl RawClient {
             }
             rest = later;
         }
+    }
+
+    /// Bytes as they come, below everything.
+    pub fn read_raw(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(bytes)
     }
 
     /// Bytes as they are, without a header.
