@@ -14,7 +14,7 @@ use crate::config::{
 use crate::frontend::{self, End, Limits, Shared};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
-use crate::net::{ClientSideTls, Listener, Shelf, TargetTls};
+use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
 use crate::registry::Registry;
 use crate::secrets::{self, Vault};
@@ -22,6 +22,9 @@ use crate::session::{Library, Pin};
 
 /// Buffers of 16 KiB kept for sessions that wake.
 const BUFFERS: usize = 1024;
+
+/// Of each kind, for packets that are packed or unpacked at the same time.
+const ENGINES: usize = 16;
 
 /// Serves until the drain is over.
 pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure> {
@@ -115,6 +118,7 @@ fn share(
         metrics,
         lifecycle: lifecycle.clone(),
         buffers: Shelf::new(BUFFERS),
+        engines: Engines::new(ENGINES),
         tls: client_tls(settings)?,
         tls_required: settings.tls_client.mode == ClientTlsMode::Required,
         limits: Limits {

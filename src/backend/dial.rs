@@ -130,6 +130,7 @@ impl Dialer {
             schema: schema.map(str::to_owned),
             plugin: plugin.name().to_owned(),
             attributes: attributes(),
+            zstd_level: None,
         };
         let mut out = BytesMut::with_capacity(512);
         login.put(&mut out, seq);

@@ -263,7 +263,8 @@ impl Session {
                 return Ok(Sent { seq, server_seq: seq, took_it });
             }
             let next = self.inbound.header(&mut self.stream);
-            header = in_time(&self.presence, next).await.map_err(|_| End::HungUp)?;
+            let next = in_time(&self.presence, next).await.map_err(|_| End::HungUp)?;
+            header = self.numbered(next, header.seq.wrapping_add(1));
             left = header.len;
             took_it = took_it && stream.send(&header.bytes()).await.is_ok();
         }

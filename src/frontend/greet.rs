@@ -3,6 +3,7 @@
 //! No server is touched before the client has shown who it is, so a stranger costs the database
 //! nothing.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -15,13 +16,13 @@ use super::{End, Shared};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
 use crate::backend::Identity;
 use crate::metrics::LoginOutcome;
-use crate::net::{self, Stream};
+use crate::net::{self, Algorithm, Stream};
 use crate::registry::{Activity, Presence};
 use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
-    AuthMore, AuthSwitch, Capabilities, Extended, Greeting, Login, Meaning, OFFERED, OkReply,
-    SslRequest, Status, offered, offered_extended, put_ok,
+    AuthMore, AuthSwitch, COMPRESSION, Capabilities, Extended, Greeting, Login, Meaning, OFFERED,
+    OkReply, SslRequest, Status, offered, offered_extended, put_ok,
 };
 
 /// Connection attributes alone may be 64 KB.
@@ -35,6 +36,10 @@ const UNKNOWN_COLLATION: u8 = 255;
 
 /// Of more than one byte a letter: no server reads a text in them.
 const NOT_FOR_CLIENTS: [&str; 4] = ["ucs2", "utf16", "utf16le", "utf32"];
+
+const ZSTD_LEVELS: RangeInclusive<u8> = 1..=22;
+
+struct NoSuchLevel;
 
 /// One client on its way in.
 struct Guest {
@@ -84,22 +89,27 @@ impl Guest {
         let Ok(login) = Login::parse(&payload) else {
             return Err(guest.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
+        let Ok(algorithm) = algorithm(&login, guest.offered) else {
+            return Err(guest.refuse(&Word::zstd_level(), End::Malformed).await);
+        };
         if let Err(word) = fit_for_clients(&guest.shared, u16::from(login.collation)) {
             return Err(guest.refuse(&word, End::LoginRefused).await);
         }
         let account = guest.authenticate(&login, nonce).await?;
-        Ok(guest.settle(&login, account))
+        Ok(guest.settle(&login, account, algorithm))
     }
 
     async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {
         let facts = self.shared.cluster.facts();
-        self.offered = offered(facts.map(|facts| facts.capabilities));
+        let compression = facts.map_or(COMPRESSION, |facts| facts.capabilities & COMPRESSION);
+        self.offered = offered(facts.map(|facts| facts.capabilities)) | compression;
         self.offered_extended =
             facts.map_or(Extended::empty(), |facts| offered_extended(facts.extended));
         let mut capabilities = self.offered;
         if self.shared.tls.is_some() && !self.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
+        self.offered = capabilities;
         let greeting = Greeting {
             version: facts
                 .map_or_else(|| UNKNOWN_VERSION.to_owned(), |facts| facts.version.clone()),
@@ -170,24 +180,20 @@ impl Guest {
         self.write(&out).await
     }
 
-    fn settle(self, login: &Login, account: Arc<Account>) -> Session {
+    fn settle(self, login: &Login, account: Arc<Account>, algorithm: Option<Algorithm>) -> Session {
         self.presence.set_activity(Activity::Idle);
-        let capabilities = login.capabilities & self.offered;
+        let capabilities = login.capabilities & (self.offered - COMPRESSION);
         let meaning = Meaning::of(capabilities, login.extended & self.offered_extended);
         let identity = identity(&self.shared, &account, meaning);
         let schema = login.schema.as_deref();
         let collation = u16::from(login.collation);
         let as_logged_in = ledger_login(&self.shared, schema, collation, capabilities);
         let ledger = Ledger::new(as_logged_in, Arc::clone(&self.shared.library));
-        Session::new(
-            self.stream,
-            self.shared,
-            self.presence,
-            account,
-            identity,
-            capabilities,
-            ledger,
-        )
+        let stream = match algorithm {
+            Some(algorithm) => self.stream.compressed(algorithm, Arc::clone(&self.shared.engines)),
+            None => self.stream,
+        };
+        Session::new(stream, self.shared, self.presence, account, identity, capabilities, ledger)
     }
 
     async fn read(&mut self) -> Result<BytesMut, End> {
@@ -219,6 +225,20 @@ impl Guest {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.stream.send(bytes).await.map_err(|_| End::HungUp)
     }
+}
+
+/// How the command phase is compressed. As the server has it: zlib where both are asked for, and a
+/// level of zstd's that does not exist ends the login before it has begun.
+fn algorithm(login: &Login, offered: Capabilities) -> Result<Option<Algorithm>, NoSuchLevel> {
+    let asked = login.capabilities & offered;
+    if asked.contains(Capabilities::CLIENT_COMPRESS) {
+        return Ok(Some(Algorithm::Zlib));
+    }
+    if !asked.contains(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM) {
+        return Ok(None);
+    }
+    let level = login.zstd_level.filter(|level| ZSTD_LEVELS.contains(level)).ok_or(NoSuchLevel)?;
+    Ok(Some(Algorithm::Zstd { level }))
 }
 
 /// What clients that speak neither plugin are asked for: MariaDB's have the one, MySQL's the other.

@@ -138,15 +138,19 @@ impl Inbound {
     /// that it will send no more, since it may still listen. What it sends before that is kept, up
     /// to a bound; past that nobody is told. Cancel-safe.
     pub async fn until_hung_up(&mut self, stream: &mut Stream, shelf: &Shelf) {
-        while self.bytes.len() < self.kept + HEAD {
-            if stream.readable().await.is_err() {
-                return;
-            }
-            if self.bytes.capacity() == 0 {
-                self.bytes = shelf.take();
-            }
-            self.bytes.reserve(4096);
-            match stream.read_buf(&mut self.bytes).await {
+        while self.bytes.len() + stream.waiting() < self.kept + HEAD {
+            let read = match stream.readable_ahead().await {
+                Ok(Some(count)) => Ok(count),
+                Ok(None) => {
+                    if self.bytes.capacity() == 0 {
+                        self.bytes = shelf.take();
+                    }
+                    self.bytes.reserve(4096);
+                    stream.read_buf(&mut self.bytes).await
+                }
+                Err(error) => Err(error),
+            };
+            match read {
                 Ok(0) => return tokio::time::sleep(HALF_CLOSED).await,
                 Ok(_) => {}
                 Err(_) => return,

@@ -30,7 +30,7 @@ pub use listen::listen;
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::net::{ClientSideTls, Shelf};
+use crate::net::{ClientSideTls, Engines, Shelf};
 use crate::registry::Registry;
 use crate::secrets::Vault;
 use crate::session::Library;
@@ -44,6 +44,7 @@ pub struct Shared {
     pub lifecycle: Lifecycle,
     pub buffers: Arc<Shelf>,
     pub library: Arc<Library>,
+    pub engines: Arc<Engines>,
     pub tls: Option<ClientSideTls>,
     pub tls_required: bool,
     pub limits: Limits,

@@ -68,6 +68,10 @@ impl Word {
         Self::new(1231, *b"42000", message)
     }
 
+    pub fn zstd_level() -> Self {
+        Self::new(3923, *b"HY000", "Invalid zstd compression level for algorithm 'zstd'.")
+    }
+
     pub fn out_of_order() -> Self {
         Self::new(1156, *b"08S01", "Got packets out of order")
     }

@@ -349,6 +349,7 @@ impl Session {
         loop {
             let header = self.inbound.header(&mut self.stream);
             let header = in_time(&self.presence, header).await.map_err(|_| Broken::Client)?;
+            let header = self.numbered(header, scanner.next_seq());
             scanner.client_sent(header.seq);
             let mut bytes = header.bytes();
             if let Some(seq) = bytes.last_mut() {

@@ -17,7 +17,7 @@ use crate::pool::Borrowed;
 use crate::registry::{Activity, Doom, Entry, Presence};
 use crate::secrets::Account;
 use crate::session::{Answer, Ledger, Pins, Plan, Refusal, Request};
-use crate::wire::{Capabilities, Command, HEADER_LEN, MAX_PAYLOAD};
+use crate::wire::{Capabilities, Command, HEADER_LEN, Header, MAX_PAYLOAD};
 
 /// One client, logged in.
 pub struct Session {
@@ -141,7 +141,7 @@ impl Session {
             }
         };
         self.presence.begin_statement();
-        next.ok().flatten().ok_or(End::HungUp)
+        next.ok().flatten().map(|incoming| self.renumber(incoming)).ok_or(End::HungUp)
     }
 
     /// A drain lets a transaction finish first; everything else ends at once.
@@ -158,6 +158,24 @@ impl Session {
         };
         let _ = tokio::time::timeout(FAREWELL, say).await;
         doom.into()
+    }
+
+    /// In the compressed protocol only the ids of the packets around count: clients number those
+    /// within as they like (MariaDB's all with 0), and the servers do not look. `due` is what the
+    /// uncompressed protocol asks for.
+    pub(super) fn numbered(&self, header: Header, due: u8) -> Header {
+        if self.stream.is_compressed() { Header { seq: due, ..header } } else { header }
+    }
+
+    fn renumber(&mut self, mut incoming: Incoming) -> Incoming {
+        let header = self.numbered(incoming.header, 0);
+        if header != incoming.header {
+            incoming.header = header;
+            if let Some(place) = self.inbound.front(incoming).get_mut(..HEADER_LEN) {
+                place.copy_from_slice(&header.bytes());
+            }
+        }
+        incoming
     }
 
     async fn on_incoming(&mut self, incoming: Incoming) -> Result<(), End> {

@@ -1,9 +1,10 @@
-//! Sockets, TLS, buffers: how bytes come and go.
+//! Sockets, TLS, compression, buffers: how bytes come and go.
 //!
-//! Owns [`Stream`] and what makes one (listen, connect, TLS on either side), the buffer shelf and
-//! the whole-packet I/O of logins. Never looks into a packet beyond its header, never decides
+//! Owns [`Stream`] and what makes one (listen, connect, TLS on either side, the compressed protocol
+//! toward clients), the buffer shelf and the whole-packet I/O of logins. Never looks into a packet beyond its header, never decides
 //! who may connect.
 
+pub mod compress;
 mod dial;
 mod listener;
 pub mod packets;
@@ -12,6 +13,7 @@ mod socket;
 mod stream;
 mod tls;
 
+pub use compress::{Algorithm, Engines};
 pub use dial::connect;
 pub use listener::Listener;
 pub use packets::read_packet;

@@ -1,8 +1,9 @@
-//! One connection, to a client or to a server, with TLS or without.
+//! One connection, to a client or to a server, with TLS or without, compressed or not.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
@@ -12,6 +13,7 @@ use tokio::task::coop::unconstrained;
 use tokio_rustls::{client, server};
 
 use super::Socket;
+use super::compress::{Algorithm, Codec, Compressed, Engines};
 
 pub enum Stream {
     Plain(Socket),
@@ -19,6 +21,8 @@ pub enum Stream {
     ClientTls(Box<server::TlsStream<Socket>>),
     /// Toward a server: we are the TLS client.
     ServerTls(Box<client::TlsStream<Socket>>),
+    /// Over one of the others.
+    Compressed(Box<Compressed>),
 }
 
 impl Stream {
@@ -36,7 +40,26 @@ impl Stream {
             Self::Plain(socket) => socket.readable().await,
             Self::ClientTls(tls) => filled(tls.as_mut()).await,
             Self::ServerTls(tls) => filled(tls.as_mut()).await,
+            Self::Compressed(compressed) => poll_fn(|cx| compressed.poll_readable(cx)).await,
         }
+    }
+
+    /// As [`Self::readable`], for what has no turn yet. A compressed stream reads it, keeps it packed
+    /// and says how much came, 0 at the end: unpacked before its turn it would upset the sequence
+    /// ids of the reply under way. Cancel-safe.
+    pub async fn readable_ahead(&mut self) -> io::Result<Option<usize>> {
+        match self {
+            Self::Plain(socket) => socket.readable().await?,
+            Self::ClientTls(tls) => filled(tls.as_mut()).await?,
+            Self::ServerTls(tls) => filled(tls.as_mut()).await?,
+            Self::Compressed(compressed) => return compressed.fill().await.map(Some),
+        }
+        Ok(None)
+    }
+
+    /// How much of what was read ahead is in the stream.
+    pub fn waiting(&mut self) -> usize {
+        if let Self::Compressed(compressed) = self { compressed.waiting() } else { 0 }
     }
 
     /// For a connection nobody uses: false when bytes, an end or an error have arrived, which
@@ -46,8 +69,11 @@ impl Stream {
     pub fn looks_idle(&mut self) -> bool {
         match self {
             Self::Plain(socket) => socket.looks_idle(),
-            Self::ClientTls(tls) => nothing_to_read(tls.as_mut()),
-            Self::ServerTls(tls) => nothing_to_read(tls.as_mut()),
+            Self::ClientTls(tls) => nothing_to_read(filled(tls.as_mut())),
+            Self::ServerTls(tls) => nothing_to_read(filled(tls.as_mut())),
+            Self::Compressed(compressed) => {
+                nothing_to_read(poll_fn(|cx| compressed.poll_readable(cx)))
+            }
         }
     }
 
@@ -78,7 +104,19 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.is_unix(),
             Self::ClientTls(_) | Self::ServerTls(_) => true,
+            Self::Compressed(compressed) => compressed.below().is_secure(),
         }
+    }
+
+    /// Speaks the compressed protocol from here on: the login is over, and nothing is under way.
+    #[must_use]
+    pub fn compressed(self, algorithm: Algorithm, engines: Arc<Engines>) -> Self {
+        let codec = Codec::new(algorithm, engines);
+        Self::Compressed(Box::new(Compressed::new(self, codec)))
+    }
+
+    pub fn is_compressed(&self) -> bool {
+        matches!(self, Self::Compressed(_))
     }
 
     /// Sets the socket's options; what [`super::connect`] and [`super::Listener::accept`] return
@@ -100,6 +138,7 @@ impl Stream {
             Self::Plain(socket) => socket,
             Self::ClientTls(tls) => tls.get_ref().0,
             Self::ServerTls(tls) => tls.get_ref().0,
+            Self::Compressed(compressed) => compressed.below().socket(),
         }
     }
 
@@ -108,6 +147,7 @@ impl Stream {
             Self::Plain(_) => None,
             Self::ClientTls(tls) => Some(tls.get_ref().1),
             Self::ServerTls(tls) => Some(tls.get_ref().1),
+            Self::Compressed(compressed) => compressed.below().tls_state(),
         }
     }
 }
@@ -130,11 +170,11 @@ async fn filled(tls: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
     poll_fn(|cx| Pin::new(&mut *tls).poll_fill_buf(cx).map_ok(|_| ())).await
 }
 
-/// As [`filled`], asked once. Decrypting is needed: session tickets and key updates may come at
+/// Asked once. Decrypting is needed: session tickets and key updates may come at
 /// any time and do not end a connection.
-fn nothing_to_read(tls: &mut (impl AsyncBufRead + Unpin)) -> bool {
+fn nothing_to_read(readable: impl Future<Output = io::Result<()>>) -> bool {
     // Unconstrained, for a task whose cooperative budget is spent would be told "pending".
-    let asked = pin!(unconstrained(filled(tls)));
+    let asked = pin!(unconstrained(readable));
     asked.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
@@ -152,6 +192,10 @@ macro_rules! each {
             }
             Stream::ServerTls(tls) => {
                 let $io = Pin::new(tls.as_mut());
+                $call
+            }
+            Stream::Compressed(compressed) => {
+                let $io = Pin::new(compressed.as_mut());
                 $call
             }
         }
@@ -186,7 +230,7 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        !self.is_compressed()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -269,5 +313,86 @@ mod tests {
         assert!(!ours.is_resumed());
         assert_eq!(ours.peer(), "unix");
         ours.tune().unwrap();
+    }
+
+    /// Both speak the compressed protocol, the far one by hand.
+    fn compressed_pair(algorithm: Algorithm) -> (Stream, UnixStream) {
+        let (ours, theirs) = pair();
+        (ours.compressed(algorithm, Engines::new(1)), theirs)
+    }
+
+    #[tokio::test]
+    async fn compressed_both_ways() {
+        for algorithm in [Algorithm::Zlib, Algorithm::Zstd { level: 22 }] {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let mut ours = Stream::from(ours).compressed(algorithm, Engines::new(1));
+            let mut theirs = Stream::from(theirs).compressed(algorithm, Engines::new(1));
+            let sent = b"a row like the one before, ".repeat(40_000);
+            let mut read = vec![0; sent.len()];
+            let (sending, reading) = tokio::join!(ours.send(&sent), theirs.read_exact(&mut read));
+            sending.unwrap();
+            reading.unwrap();
+            assert!(read == sent);
+            assert!(theirs.looks_idle());
+            ours.shutdown().await.unwrap();
+            theirs.readable().await.unwrap();
+            assert_eq!(theirs.read(&mut read).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn readable_means_that_a_byte_can_be_unpacked() {
+        let (mut ours, mut theirs) = compressed_pair(Algorithm::Zlib);
+        // An empty packet and half a header are nothing yet.
+        theirs.write_all(b"\0\0\0\0\0\0\0\x05\0\0\x01").await.unwrap();
+        assert!(timeout(SOON, ours.readable()).await.is_err());
+        assert!(ours.looks_idle());
+        theirs.write_all(b"\0\0\0hello").await.unwrap();
+        ours.readable().await.unwrap();
+        ours.readable().await.unwrap();
+        assert!(!ours.looks_idle());
+        let mut read = [0; 3];
+        ours.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"hel");
+        // What is left waits in the stream; the socket has nothing more to say.
+        ours.readable().await.unwrap();
+        let mut read = [0; 2];
+        ours.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"lo");
+        assert!(timeout(SOON, ours.readable()).await.is_err());
+        drop(theirs);
+        ours.readable().await.unwrap();
+        assert!(!ours.looks_idle());
+        assert_eq!(ours.read(&mut read).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_end_in_the_middle_of_a_packet_is_an_error() {
+        let (mut ours, mut theirs) = compressed_pair(Algorithm::Zlib);
+        theirs.write_all(b"\x05\0\0\0\0\0\0hel").await.unwrap();
+        drop(theirs);
+        let mut read = [0; 5];
+        let error = ours.read_exact(&mut read).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(ours.read(&mut read).await.is_err());
+    }
+
+    /// A request read while the reply before it passes does not change that reply's sequence ids.
+    #[tokio::test]
+    async fn what_is_read_ahead_stays_packed() {
+        let (mut ours, mut theirs) = compressed_pair(Algorithm::Zlib);
+        theirs.write_all(b"\x01\0\0\0\0\0\0a").await.unwrap();
+        let mut read = [0; 1];
+        ours.read_exact(&mut read).await.unwrap();
+        theirs.write_all(b"\x01\0\0\0\0\0\0b").await.unwrap();
+        assert_eq!(ours.readable_ahead().await.unwrap(), Some(8));
+        assert_eq!(ours.waiting(), 8);
+        ours.send(b"A").await.unwrap();
+        ours.readable().await.unwrap();
+        ours.read_exact(&mut read).await.unwrap();
+        ours.send(b"B").await.unwrap();
+        let mut sent = [0; 16];
+        theirs.read_exact(&mut sent).await.unwrap();
+        assert_eq!(&sent, b"\x01\0\0\x01\0\0\0A\x01\0\0\x01\0\0\0B");
     }
 }

@@ -8,8 +8,8 @@ use super::{Capabilities, Extended};
 
 /// To clients. TLS adds `CLIENT_SSL` where it is on.
 ///
-/// Missing on purpose: compression and multi-factor authentication change the shape of packets in
-/// ways the scanner does not read.
+/// Missing on purpose: multi-factor authentication changes the shape of packets in ways the scanner
+/// does not read. Compression is around packets, not in them, and is offered beside these.
 pub const OFFERED: Capabilities = CANONICAL
     .union(MEANING.difference(IF_THERE))
     .union(Capabilities::CLIENT_CONNECT_WITH_DB)
@@ -44,6 +44,9 @@ pub fn offered(server: Option<Capabilities>) -> Capabilities {
 pub fn offered_extended(server: Extended) -> Extended {
     server & CANONICAL_EXTENDED.union(MEANING_EXTENDED)
 }
+/// To clients; of the two MariaDB has not got zstd.
+pub const COMPRESSION: Capabilities =
+    Capabilities::CLIENT_COMPRESS.union(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM);
 
 /// To servers, of what the server has: one wire format, so that one pool serves every driver.
 pub const CANONICAL: Capabilities = Capabilities::CLIENT_PROTOCOL_41
@@ -102,6 +105,7 @@ mod tests {
             | Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA
             | Capabilities::MULTI_FACTOR_AUTHENTICATION
             | Capabilities::CLIENT_SSL;
+        assert!(unread.contains(COMPRESSION));
         assert!(!OFFERED.intersects(unread));
         assert!(!CANONICAL.intersects(unread));
         assert!(!CANONICAL.intersects(MEANING | Capabilities::CLIENT_MULTI_STATEMENTS));

@@ -63,6 +63,8 @@ pub struct Login {
     pub plugin: String,
     /// In the order they were sent.
     pub attributes: Vec<(String, String)>,
+    /// With `CLIENT_ZSTD_COMPRESSION_ALGORITHM`, where the client did not forget it.
+    pub zstd_level: Option<u8>,
 }
 
 impl Login {
@@ -96,6 +98,8 @@ impl Login {
         } else {
             Vec::new()
         };
+        let zstd = capabilities.contains(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM);
+        let zstd_level = if zstd { reader.u8().ok() } else { None };
         let schema = (!schema.is_empty()).then_some(schema);
         Ok(Self {
             capabilities,
@@ -107,6 +111,7 @@ impl Login {
             schema,
             plugin,
             attributes,
+            zstd_level,
         })
     }
 
@@ -145,6 +150,9 @@ impl Login {
         }
         if caps.contains(Capabilities::CLIENT_CONNECT_ATTRS) {
             put_attributes(&mut payload, &self.attributes);
+        }
+        if caps.contains(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM) {
+            payload.put_u8(self.zstd_level.unwrap_or_default());
         }
         put_packet(out, seq, &payload)
     }
@@ -234,6 +242,7 @@ mod tests {
                 ("_client_name".to_owned(), "libmysql".to_owned()),
                 ("program_name".to_owned(), "x".repeat(300)),
             ],
+            zstd_level: None,
         }
     }
 
@@ -294,6 +303,23 @@ mod tests {
         long.auth_response = vec![b'p'; 300];
         let read = Login::parse(&put(&long)).unwrap();
         assert_eq!(read.auth_response, long.auth_response);
+    }
+
+    /// The level is the last byte, whatever else is there.
+    #[test]
+    fn a_level_of_zstd() {
+        let zstd = Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM;
+        let mut login = login();
+        login.capabilities |= zstd;
+        login.zstd_level = Some(22);
+        let payload = put(&login);
+        assert_eq!(payload.last(), Some(&22));
+        assert_eq!(Login::parse(&payload).unwrap().zstd_level, Some(22));
+        assert_eq!(Login::parse(&payload[..payload.len() - 1]).unwrap().zstd_level, None);
+        login.capabilities -= Capabilities::CLIENT_CONNECT_ATTRS;
+        assert_eq!(Login::parse(&put(&login)).unwrap().zstd_level, Some(22));
+        login.capabilities -= zstd;
+        assert_eq!(Login::parse(&put(&login)).unwrap().zstd_level, None);
     }
 
     #[test]

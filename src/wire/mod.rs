@@ -34,7 +34,8 @@ pub use mysql_common::constants::{
 pub use auth_more::AuthMore;
 pub use auth_switch::AuthSwitch;
 pub use capabilities::{
-    CANONICAL, CANONICAL_EXTENDED, MEANING, Meaning, OFFERED, offered, offered_extended,
+    CANONICAL, CANONICAL_EXTENDED, COMPRESSION, MEANING, Meaning, OFFERED, offered,
+    offered_extended,
 };
 pub use change_user::ChangeUser;
 pub use command::Command;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A mysql or mariadb command-line client: PROGRAM HOST PORT USER PASSWORD [tls]. Prints OK, or fails
-# saying what went wrong.
+# saying what went wrong. $OPTIONS: more of the client's.
 set -eu
 program=$1 host=$2 port=$3 user=$4 password=$5 tls=${6:-}
 table=cli_$(basename "$program")_${tls:-plain}
@@ -15,7 +15,7 @@ esac
 # shellcheck disable=SC2086 # several options
 client() {
     MYSQL_PWD=$password "$program" --no-defaults $tls_options --host="$host" --port="$port" --protocol=TCP \
-        --user="$user" --default-character-set=utf8mb4 --local-infile=1 --max-allowed-packet=1G \
+        --user="$user" --default-character-set=utf8mb4 --local-infile=1 --max-allowed-packet=1G ${OPTIONS:-} \
         --batch --skip-column-names "$@" app
 }
 

@@ -1,4 +1,5 @@
 // Node's mysql2 as a client: HOST PORT USER PASSWORD [tls]. Prints OK, or fails saying what went wrong.
+// $COMPRESS: in the compressed protocol.
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -17,6 +18,7 @@ const connect = (overrides = {}) =>
     database: 'app',
     ssl: tls ? { rejectUnauthorized: false } : undefined,
     multipleStatements: true,
+    compress: Boolean(process.env.COMPRESS),
     connectTimeout: 30000,
     ...overrides,
   });

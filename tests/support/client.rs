@@ -2,6 +2,7 @@
 //!
 //! Knows the login (both common plugins), text queries and packets; prepared statements are beside
 //! it, in `binary`. Never speaks TLS: `mysql_async` is there for the polite.
+//! Compression is in `squeezed`.
 
 use std::{
     fmt,
@@ -16,10 +17,13 @@ use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncrypti
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
+use super::squeezed::Squeezed;
+
 pub mod capability {
     pub const LONG_PASSWORD: u32 = 1;
     pub const FOUND_ROWS: u32 = 1 << 1;
     pub const CONNECT_WITH_DB: u32 = 1 << 3;
+    pub const COMPRESS: u32 = 1 << 5;
     pub const LOCAL_FILES: u32 = 1 << 7;
     pub const PROTOCOL_41: u32 = 1 << 9;
     pub const TRANSACTIONS: u32 = 1 << 13;
@@ -32,6 +36,7 @@ pub mod capability {
     pub const DEPRECATE_EOF: u32 = 1 << 24;
     pub const OPTIONAL_RESULTSET_METADATA: u32 = 1 << 25;
     pub const QUERY_ATTRIBUTES: u32 = 1 << 27;
+    pub const ZSTD: u32 = 1 << 26;
 }
 
 const MORE_RESULTS: u16 = 8;
@@ -73,6 +78,7 @@ pub struct Login {
     pub extended: u32,
     /// All 16 bits go with COM_CHANGE_USER only.
     pub collation: u16,
+    pub zstd_level: u8,
 }
 
 impl Login {
@@ -91,6 +97,7 @@ impl Login {
                 | c::PLUGIN_AUTH,
             extended: 0,
             collation: u16::from(UTF8MB4),
+            zstd_level: 3,
         }
     }
 
@@ -183,13 +190,14 @@ pub struct RawClient {
     pub greeting: Greeting,
 }
 
-trait ReadWrite: Read + Write + Send {}
+pub trait ReadWrite: Read + Write + Send {}
 impl<T: Read + Write + Send> ReadWrite for T {}
 
 impl RawClient {
     pub fn login(address: impl Into<Address>, login: &Login) -> Result<Self, Error> {
         let mut client = Self::greet(address)?;
         client.answer(login)?;
+        client.squeeze();
         Ok(client)
     }
 
@@ -231,7 +239,8 @@ impl RawClient {
         Ok(client)
     }
 
-    /// The rest of the login after [`RawClient::greet`].
+    /// The rest of the login after [`RawClient::greet`]. What was agreed on about compression is then
+    /// the caller's to do.
     pub fn answer(&mut self, login: &Login) -> Result<(), Error> {
         let mut capabilities = login.capabilities;
         if login.schema.is_some() {
@@ -256,8 +265,20 @@ impl RawClient {
         }
         packet.extend_from_slice(plugin.as_bytes());
         packet.push(0);
+        if capabilities & capability::ZSTD != 0 {
+            packet.push(login.zstd_level);
+        }
         self.write_packet(&packet)?;
         self.until_accepted(&login.password)
+    }
+
+    /// From here on in the compressed protocol, if it was agreed upon.
+    fn squeeze(&mut self) {
+        if self.speaks(capability::COMPRESS) || self.speaks(capability::ZSTD) {
+            let zstd = !self.speaks(capability::COMPRESS);
+            let stream = std::mem::replace(&mut self.stream, Box::new(io::empty()));
+            self.stream = Box::new(Squeezed::new(stream, zstd));
+        }
     }
 
     /// COM_CHANGE_USER. `login.capabilities` do not count: those of the first login stay.
@@ -444,6 +465,11 @@ impl RawClient {
             }
             rest = later;
         }
+    }
+
+    /// Bytes as they come, below everything.
+    pub fn read_raw(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(bytes)
     }
 
     /// Bytes as they are, without a header.

@@ -34,6 +34,7 @@ pub mod client;
 pub mod fake;
 pub mod process;
 pub mod servers;
+pub mod squeezed;
 pub mod tidegate;
 
 use std::{
