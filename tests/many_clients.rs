@@ -41,17 +41,7 @@ use support::{
 // THE TABLE TO EMPTY: what a driver pins today and should not, as (driver, server, reason).
 // A driver that stands here has as many clients as there are connections for them, and no more.
 // ================================================================================================
-const STILL_PINS: &[(&str, Flavor, &str)] = &[
-    ("connector_j_3", Flavor::MySql, "session_track"),
-    ("connector_j_3", Flavor::MariaDb, "session_track"),
-    ("pymysql_warned", Flavor::MySql, "warnings"),
-    ("pymysql_warned", Flavor::MariaDb, "warnings"),
-    ("django_warned", Flavor::MySql, "warnings"),
-    ("django_warned", Flavor::MariaDb, "warnings"),
-    ("rails_warned", Flavor::MySql, "warnings"),
-    ("laravel_warned", Flavor::MySql, "warnings"),
-    ("laravel_warned", Flavor::MariaDb, "warnings"),
-];
+const STILL_PINS: &[(&str, Flavor, &str)] = &[];
 
 const BOUND: usize = 4;
 /// One of the bound is kept for KILL.
