@@ -183,7 +183,9 @@ impl Dialer {
         let variables = connection.set_up_after(Some(Command::ResetConnection)).await?;
         let (ignored, setup) = (Arc::clone(&self.ignored), connection.tracking_statement());
         let learned = (*facts.defaults).clone();
-        facts.defaults = Arc::new(Defaults { variables, setup, ignored, ..learned });
+        // MariaDB returns to that of the login.
+        let charset = facts.charset.clone().filter(|_| !facts.mariadb);
+        facts.defaults = Arc::new(Defaults { charset, variables, setup, ignored, ..learned });
         let facts = Arc::new(facts);
         connection.facts = Arc::clone(&facts);
         connection.state = Arc::new(facts.baseline(connection.state.schema(), false));

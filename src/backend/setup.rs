@@ -37,10 +37,15 @@ impl Connection {
         first: Option<Command>,
     ) -> Result<Vec<(String, String)>, BackendError> {
         let mut out = BytesMut::with_capacity(8192);
-        let mut expected = Vec::with_capacity(3);
+        let mut expected = Vec::with_capacity(4);
         if let Some(first) = first {
             put_command(&mut out, first, b"");
             expected.push(Expect::Single);
+            // A reset keeps the schema and forgets its collation.
+            if let Some(schema) = self.state.schema() {
+                put_command(&mut out, Command::InitDb, schema.as_bytes());
+                expected.push(Expect::Single);
+            }
         }
         self.format.put_query(&mut out, &self.setup_statement());
         expected.push(Expect::Query);

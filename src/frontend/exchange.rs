@@ -285,7 +285,8 @@ impl Session {
             disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
         let mut lost = false;
-        if dying || borrowed.busy || reply.has_leftover() {
+        let released = self.ledger.is_released();
+        if dying || released || borrowed.busy || reply.has_leftover() {
             tracing::debug!(connection = borrowed.id, "closing a connection after its reply");
             // The server's last words tell the client of its transaction; after any other reply it
             // would go on as if there still were one.
@@ -299,6 +300,9 @@ impl Session {
         let bytes = reply.last_bytes();
         self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
         self.stream.send(bytes).await.map_err(|_| End::HungUp)?;
+        if released {
+            return Err(End::Quit);
+        }
         if lost { Err(End::ServerLost) } else { Ok(()) }
     }
 

@@ -7,6 +7,23 @@
 use super::tokens::{Token, Tokens};
 use super::{Dialect, Hints, Reading};
 
+/// Does it set a variable as `@@name`, without a scope? MariaDB does not report such a change.
+pub fn sets_unscoped(text: &[u8], dialect: Dialect) -> bool {
+    let scopes = ["session", "local", "global"];
+    let mut tokens = Tokens::new(text, dialect).peekable();
+    let mut may_be_target = false;
+    while let Some(token) = tokens.next() {
+        if may_be_target && token == Token::SystemVariable {
+            let scoped = tokens.peek().is_some_and(|name| scopes.iter().any(|it| name.is(it)));
+            if !scoped {
+                return true;
+            }
+        }
+        may_be_target = token.is("set") || token == Token::Sign(b',');
+    }
+    false
+}
+
 /// What there is to know by name about a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deed {
@@ -412,6 +429,17 @@ mod tests {
         assert_eq!(names("GRANT SELECT ON a TO 'x'@'y'"), Some(String::new()));
         assert_eq!(names("/*!40101 SET @OLD=@@x */"), Some("old".into()));
         assert_eq!(names("SELECT @`\u{e9}`"), None);
+    }
+
+    #[test]
+    fn variables_without_a_scope() {
+        let unscoped = |text: &str| sets_unscoped(text.as_bytes(), Dialect::default());
+        assert!(unscoped("SET @@sql_mode = ''"));
+        assert!(unscoped("SET a = 1, @@b := 2"));
+        assert!(unscoped("SELECT 1; SET @@time_zone = 'UTC'"));
+        assert!(!unscoped("SET @@session.sql_mode = ''"));
+        assert!(!unscoped("SET sql_mode = CONCAT(@@sql_mode)"));
+        assert!(!unscoped("SELECT @@sql_mode"));
     }
 
     #[test]

@@ -448,6 +448,16 @@ impl Reader {
             Word::Temporary => self.hints |= Hints::TEMPORARY,
             Word::CalcFoundRows => self.hints |= Hints::FOUND_ROWS_CALC,
             Word::NextValue => self.hints |= Hints::SEQUENCE,
+            Word::From => self.hints |= Hints::FROM,
+            // GET DIAGNOSTICS @n = ROW_COUNT
+            Word::RowCount if self.head == Head::Get => self.hints |= Hints::ROW_COUNT,
+            Word::Duplicate => self.hints |= Hints::DUPLICATE,
+            // Not ROLLBACK TO a, NO RELEASE, nor RELEASE SAVEPOINT.
+            Word::Release if matches!(self.head, Head::Commit | Head::Rollback) => {
+                if self.last != Last::Word(Word::No) {
+                    self.hints |= Hints::RELEASE;
+                }
+            }
             Word::Value => {
                 if matches!(self.last, Last::Word(Word::Next | Word::Previous)) {
                     self.hints |= Hints::SEQUENCE;

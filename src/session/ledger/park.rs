@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Disposition, Ledger, Open, Pending};
-use crate::session::hints::Reading;
+use crate::session::hints::{Dialect, Hints, Reading, sets_unscoped};
 use crate::session::question::{self, Question};
 use crate::session::{Pin, Pins, Tracking};
 use crate::wire::{Change, Completion, Outcome, Status, TextTable};
@@ -52,8 +52,10 @@ impl Ledger {
         if self.open.contains(Open::LOCKS) && !self.holdings.locks().is_empty() {
             questions.push(Question::Locks(self.holdings.locks().to_vec()));
         }
-        if self.open.contains(Open::TRACKING) {
+        if self.open.intersects(Open::TRACKING | Open::UNREPORTED) {
             questions.push(Question::Variables(self.unreported.iter().cloned().collect()));
+        }
+        if self.open.contains(Open::TRACKING) {
             questions.push(Question::SetUp(self.login.defaults.setup.clone()));
         }
         if !self.dirty.is_empty() && !self.in_transaction {
@@ -122,7 +124,8 @@ impl Ledger {
             Question::Locks(_) => (Open::LOCKS, Pin::UserLock),
             Question::Role => (Open::ROLE, Pin::Role),
             Question::Collation => (Open::COLLATION, Pin::Unknown),
-            Question::Variables(_) | Question::SetUp(_) => (Open::TRACKING, Pin::Unknown),
+            Question::Variables(_) => (Open::UNREPORTED, Pin::Unknown),
+            Question::SetUp(_) => (Open::TRACKING, Pin::Unknown),
             Question::Status => (Open::STATUS, Pin::Unknown),
         };
         self.open.remove(open);
@@ -203,6 +206,7 @@ impl Ledger {
     /// The values of what was set while the client's trackers were in place.
     fn on_variables(&mut self, table: &TextTable) {
         self.unreported.clear();
+        self.open.remove(Open::UNREPORTED);
         let mut variables = Vec::new();
         for row in question::rows(table) {
             let [Some(name), Some(value)] = row.as_slice() else { continue };
@@ -219,7 +223,6 @@ impl Ledger {
 
     /// The system variables that a text names, all of which it may have set.
     pub(super) fn note_unreported(&mut self, text: &[u8]) {
-        self.open.insert(Open::TRACKING);
         let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         let words = text.split(|byte| !letter(byte)).filter(|word| !word.is_empty());
         let tracked = &self.login.defaults.tracked;
@@ -228,6 +231,23 @@ impl Ledger {
             .filter(|word| tracked.contains(word.as_str()));
         self.unreported.extend(named);
         self.unreported.extend(CHARACTER_SETS.map(str::to_owned));
+    }
+
+    /// The client's own trackers take the place of the proxy's while the text runs.
+    pub(super) fn note_tracking(&mut self, text: &[u8]) {
+        self.open.insert(Open::TRACKING);
+        self.note_unreported(text);
         self.unreported.extend(Tracking::NAMES.map(str::to_owned));
+    }
+
+    /// On MariaDB, a `SET @@name`.
+    pub(super) fn note_unscoped(&mut self, text: &[u8], reading: Reading, dialect: Dialect) {
+        if self.is_mariadb()
+            && reading.hints.contains(Hints::SYSTEM_VARIABLE)
+            && sets_unscoped(text, dialect)
+        {
+            self.open.insert(Open::UNREPORTED);
+            self.note_unreported(text);
+        }
     }
 }

@@ -40,7 +40,8 @@ impl Ledger {
         }
         self.pending.deed = hints::deed(request.body, reading, dialect, !self.holdings.is_empty());
         let reading = self.look_into_execute(reading);
-        if asks_what_is_gone(reading) && self.is_gone(reading, held) {
+        let gone = asks_what_is_gone(reading) && self.is_gone(reading, held);
+        if gone && !self.can_be_put_back(reading) {
             return refuse(Refusal::DiagnosticsGone);
         }
         if inserts(reading) && request.body.len() <= LONGEST_GIVEN {
@@ -48,9 +49,12 @@ impl Ledger {
         }
         let tracking = reading.hints.contains(Hints::SESSION_TRACK) && self.pending.inner.is_none();
         if tracking {
-            self.note_unreported(request.body);
+            self.note_tracking(request.body);
         }
-        Plan::Forward(Forward { tracking, ..self.forward_text(Expect::Query, reading, held) })
+        self.note_unscoped(request.body, reading, dialect);
+        let forward = self.forward_text(Expect::Query, reading, held);
+        let neutral = forward.neutral && !gone;
+        Plan::Forward(Forward { tracking, signal: gone, neutral, ..forward })
     }
 
     /// In most character sets that hide quotes inside characters, none hides in ASCII.
@@ -152,6 +156,12 @@ impl Ledger {
         }
     }
 
+    /// GET DIAGNOSTICS finds what a SIGNAL leaves, but for the count of rows of what went well.
+    fn can_be_put_back(&self, reading: Reading) -> bool {
+        let counts = reading.hints.contains(Hints::ROW_COUNT) && self.diagnostics.row_count != -1;
+        reading.head == Head::Get && !counts && self.diagnostics.signal().is_some()
+    }
+
     /// What the statement asks about is not on the connection it will get.
     fn is_gone(&self, reading: Reading, held: bool) -> bool {
         let counts = Hints::FOUND_ROWS | Hints::ROW_COUNT;
@@ -218,9 +228,13 @@ impl Ledger {
             self.pending.given = Some(Bytes::copy_from_slice(request.body));
         }
         let tracking = reading.hints.contains(Hints::SESSION_TRACK);
-        if tracking {
-            let text = self.statements.get(id).map(|it| Arc::clone(&it.statement));
-            self.note_unreported(text.as_ref().map_or(&[][..], |statement| &statement.text));
+        if reading.hints.intersects(Hints::SESSION_TRACK | Hints::SYSTEM_VARIABLE) {
+            let statement = self.statements.get(id).map(|it| Arc::clone(&it.statement));
+            let text = statement.as_ref().map_or(&[][..], |statement| &statement.text);
+            if tracking {
+                self.note_tracking(text);
+            }
+            self.note_unscoped(text, reading, self.dialect_of(text));
         }
         let forward = self.forward_text(Expect::Execute, reading, held);
         Plan::Forward(Forward { statement: Some(id), tracking, ..forward })
