@@ -566,6 +566,41 @@ pub const STORIES: &[Story] = &[
         2: SELECT 1; SELECT 2",
     ),
     story(
+        "several statements and a change of user in the pool",
+        1,
+        "
+        1! login app multi
+        1: SELECT 1; SELECT 2
+        2! login app_b
+        2: SELECT 1
+        3! login app
+        3: SELECT 1; SELECT 2",
+    )
+    .limit("bug: the first COM_CHANGE_USER to a server user forgets that they are on"),
+    story(
+        "last insert id of an insert that fails",
+        1,
+        "
+        1: INSERT INTO t1 (n) VALUES (1)
+        1! login app
+        1: INSERT INTO t1 (n) VALUES (7), (1)
+        1: SELECT LAST_INSERT_ID()",
+    )
+    .limit("bug: the error does not report the id that the row before it was given"),
+    story(
+        "a prepared transaction that is left behind",
+        1,
+        "
+        1: XA START 'x1'
+        1: INSERT INTO t1 (s) VALUES ('a')
+        1: XA END 'x1'
+        1: XA PREPARE 'x1'
+        1! quit
+        2: SELECT 1
+        2: INSERT INTO t2 (s) VALUES ('b')",
+    )
+    .only(Flavor::MySql),
+    story(
         "capabilities of the login",
         1,
         "
@@ -614,4 +649,19 @@ pub const STORIES: &[Story] = &[
         1: SELECT CONNECTION_ID()
         2: SELECT CONNECTION_ID()",
     ),
+    // The last, as what it leaves behind would be in the way of others.
+    story(
+        "a prepared transaction that is left behind on MariaDB",
+        1,
+        "
+        1: XA START 'x1'
+        1: INSERT INTO t1 (s) VALUES ('a')
+        1: XA END 'x1'
+        1: XA PREPARE 'x1'
+        1! quit
+        2: SELECT 1
+        2: INSERT INTO t2 (s) VALUES ('b')",
+    )
+    .limit("bug: a reset leaves it on the connection")
+    .only(Flavor::MariaDb),
 ];
