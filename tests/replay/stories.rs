@@ -38,10 +38,6 @@ impl Story {
     }
 }
 
-const TO_THE_RESET: &str = "pins last to the reset: the others starve";
-const KEPT_WARNINGS: &str =
-    "bug: MariaDB keeps warnings until a statement uses a table, Tidegate until the next statement";
-
 pub const STORIES: &[Story] = &[
     story(
         "variables of two clients on one connection",
@@ -88,7 +84,6 @@ pub const STORIES: &[Story] = &[
         2: SELECT @@time_zone
         1: SELECT @@time_zone",
     )
-    .limit("bug: MariaDB does not report it, so others get the value")
     .only(Flavor::MariaDb),
     story(
         "schemas",
@@ -169,8 +164,7 @@ pub const STORIES: &[Story] = &[
         1: SELECT @a
         2: SELECT @a
         3: SELECT @a",
-    )
-    .limit(TO_THE_RESET),
+    ),
     story(
         "last insert id in every spelling",
         1,
@@ -196,8 +190,7 @@ pub const STORIES: &[Story] = &[
         1: INSERT INTO t1 (id, s) VALUES (100, 'given')
         2: SELECT 1
         1: SELECT LAST_INSERT_ID()",
-    )
-    .limit("gives the id of the OK packet, see Limits"),
+    ),
     story(
         "counts of the last statement",
         1,
@@ -242,7 +235,6 @@ pub const STORIES: &[Story] = &[
         1: SELECT id FROM shared
         1: SHOW WARNINGS",
     )
-    .limit(KEPT_WARNINGS)
     .only(Flavor::MariaDb),
     story(
         "warnings end with the next statement",
@@ -262,8 +254,7 @@ pub const STORIES: &[Story] = &[
         2: SELECT CAST('two' AS UNSIGNED)
         1: SHOW WARNINGS
         2: SHOW WARNINGS",
-    )
-    .limit("warnings hold the connection"),
+    ),
     story(
         "warnings by halves",
         2,
@@ -306,8 +297,7 @@ pub const STORIES: &[Story] = &[
         1: SELECT * FROM nowhere
         1: GET DIAGNOSTICS @n = NUMBER
         1: SELECT @n",
-    )
-    .limit("refused with 1235"),
+    ),
     story(
         "temporary tables",
         2,
@@ -327,8 +317,7 @@ pub const STORIES: &[Story] = &[
         1: DROP TEMPORARY TABLE temp
         2: SELECT * FROM temp
         1: SELECT * FROM temp",
-    )
-    .limit(TO_THE_RESET),
+    ),
     story(
         "table locks",
         2,
@@ -360,8 +349,7 @@ pub const STORIES: &[Story] = &[
         1: SELECT RELEASE_LOCK('a')
         2: SELECT GET_LOCK('a', 0)
         2: SELECT RELEASE_LOCK('a')",
-    )
-    .limit(TO_THE_RESET),
+    ),
     story(
         "handler",
         2,
@@ -479,8 +467,7 @@ pub const STORIES: &[Story] = &[
         2! reset
         2: SELECT CURRENT_ROLE()
         3: SELECT CURRENT_ROLE()",
-    )
-    .limit("bug: a reset leaves the role on the connection"),
+    ),
     story(
         "prepared statements on one connection",
         1,
