@@ -22,8 +22,9 @@ test: servers ## every test, those against real servers too
 test-fast: ## the tests that need nothing installed
 	cargo test --locked --lib --bins
 
-soak: ## random input for SECONDS=60, from clients and from a server
+soak: ## random input for SECONDS=60, and random scripts compared with the server's answers
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) cargo test --locked --test soak -- --nocapture
+	TIDEGATE_REPLAY_SECONDS=$(SECONDS) cargo test --locked --test replay chance -- --nocapture
 
 # Without MySQL (it comes from Debian sid) the demo runs on MariaDB.
 demo: ## 3,000 rude clients against max_connections=50, without and with Tidegate; KEEP=1 leaves it up

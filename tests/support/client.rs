@@ -163,6 +163,8 @@ pub struct RawClient {
     sequence: u8,
     capabilities: u32,
     pub greeting: Greeting,
+    /// The OK packet that ended the last login.
+    pub accepted: Vec<u8>,
 }
 
 trait ReadWrite: Read + Write + Send {}
@@ -200,7 +202,8 @@ impl RawClient {
             plugin: String::new(),
             scramble: Vec::new(),
         };
-        let mut client = Self { stream, secure, sequence: 0, capabilities: 0, greeting };
+        let mut client =
+            Self { stream, secure, sequence: 0, capabilities: 0, greeting, accepted: Vec::new() };
         let packet = client.read_packet()?;
         if packet.first() == Some(&0xFF) {
             return Err(refusal(&packet));
@@ -259,7 +262,10 @@ impl RawClient {
         loop {
             let packet = self.read_packet()?;
             match packet.as_slice() {
-                [0x00, ..] => return Ok(()),
+                [0x00, ..] => {
+                    self.accepted = packet;
+                    return Ok(());
+                }
                 [0xFF, ..] => return Err(refusal(&packet)),
                 [0xFE, rest @ ..] => {
                     let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
