@@ -238,7 +238,7 @@ pub const VOCABULARY: &[(&str, &[&str])] = &[
             "INSERT INTO t{c} (s) VALUES (?)",
             "UPDATE t{c} SET s = 'p' WHERE id = ?",
             "SELECT * FROM d{c} WHERE id <> ?",
-            "SELECT HEX(?), CHARSET(?)",
+            "SELECT HEX(?), 1",
             "SELECT DATABASE(), ?",
             "DELETE FROM t{c} WHERE id = ?",
             "SELECT nowhere, ?",
