@@ -13,6 +13,9 @@ impl Connection {
     /// COM_RESET_CONNECTION and the setup in one write: whatever was on the connection is gone,
     /// an open transaction rolled back. Not cancel-safe.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
+        if self.in_xa {
+            return Err(BackendError::Xa);
+        }
         if self.role_in_doubt && !self.has_first_role().await? {
             return Err(BackendError::Role);
         }
@@ -37,10 +40,15 @@ impl Connection {
         first: Option<Command>,
     ) -> Result<Vec<(String, String)>, BackendError> {
         let mut out = BytesMut::with_capacity(8192);
-        let mut expected = Vec::with_capacity(3);
+        let mut expected = Vec::with_capacity(4);
         if let Some(first) = first {
             put_command(&mut out, first, b"");
             expected.push(Expect::Single);
+            // A reset keeps the schema and forgets its collation.
+            if let Some(schema) = self.state.schema() {
+                put_command(&mut out, Command::InitDb, schema.as_bytes());
+                expected.push(Expect::Single);
+            }
         }
         self.format.put_query(&mut out, &self.setup_statement());
         expected.push(Expect::Query);

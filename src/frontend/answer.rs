@@ -14,7 +14,9 @@ impl Session {
         match answer {
             Answer::Nothing => {}
             Answer::Ok => self.put_plain_ok(out, seq),
-            Answer::Row { cells, warnings } => self.put_row(out, seq, cells, *warnings),
+            Answer::Row { cells, warnings, rows } => {
+                self.put_row(out, seq, cells, *warnings, *rows);
+            }
             &Answer::Conditions { errors_only, offset, limit } => {
                 self.put_conditions(out, seq, errors_only, offset, limit);
             }
@@ -45,7 +47,7 @@ impl Session {
         TextResult::begin_as(out, seq, shape, self.ledger.status(), columns)
     }
 
-    fn put_row(&self, out: &mut BytesMut, seq: u8, cells: &[Cell], warnings: u16) {
+    fn put_row(&self, out: &mut BytesMut, seq: u8, cells: &[Cell], warnings: u16, rows: bool) {
         let mariadb = self.ledger.is_mariadb();
         let columns: Vec<_> =
             cells.iter().map(|cell| (cell.heading.as_str(), kind(cell.about, mariadb))).collect();
@@ -53,7 +55,9 @@ impl Session {
         let text = |cell: &Cell| text(cell.about, cell.value.unwrap_or(id));
         let values: Vec<String> = cells.iter().map(text).collect();
         let mut result = self.begin_result(out, seq, &columns);
-        result.row(values.iter().map(|value| Some(value.as_bytes())));
+        if rows {
+            result.row(values.iter().map(|value| Some(value.as_bytes())));
+        }
         result.end_with(warnings);
     }
 
@@ -65,7 +69,10 @@ impl Session {
         offset: u32,
         limit: u32,
     ) {
-        let columns = condition_columns(self.ledger.is_mariadb());
+        let columns = condition_columns(
+            self.ledger.is_mariadb(),
+            self.ledger.state().variable("character_set_results").unwrap_or_default(),
+        );
         let mut result = self.begin_result(out, seq, &columns);
         for condition in self.ledger.diagnostics.list(errors_only, offset, limit) {
             let code = condition.code.to_string();
@@ -85,6 +92,7 @@ fn kind(about: About, mariadb: bool) -> Kind {
             not_null: true,
             unsigned: true,
             decimals: 0,
+            collation: BINARY,
         },
         About::LastInsertId | About::ConnectionId => Kind::big_int(true, true),
         About::Identity | About::WarningCount | About::ErrorCount => Kind::big_int(false, true),
@@ -98,13 +106,15 @@ fn text(about: About, value: i64) -> String {
     }
 }
 
-fn condition_columns(mariadb: bool) -> [(&'static str, Kind); 3] {
+fn condition_columns(mariadb: bool, charset: &str) -> [(&'static str, Kind); 3] {
+    let (collation, widest) = collation_of(charset, mariadb);
     let text = |characters: u32| Kind::Exact {
         kind: ColumnType::MYSQL_TYPE_VAR_STRING,
-        length: 4 * characters,
+        length: widest * characters,
         not_null: true,
         unsigned: false,
         decimals: if mariadb { 39 } else { 31 },
+        collation,
     };
     let code = Kind::Exact {
         kind: ColumnType::MYSQL_TYPE_LONG,
@@ -112,6 +122,34 @@ fn condition_columns(mariadb: bool) -> [(&'static str, Kind); 3] {
         not_null: true,
         unsigned: true,
         decimals: 0,
+        collation: BINARY,
     };
     [("Level", text(7)), ("Code", code), ("Message", text(512))]
+}
+
+/// The collation of what is no text.
+const BINARY: u16 = 63;
+
+/// The id of a character set's default collation, and the bytes of its widest character. Without
+/// one the server speaks its own, utf8mb3.
+fn collation_of(charset: &str, mariadb: bool) -> (u16, u32) {
+    match charset {
+        "utf8mb4" if mariadb => (45, 4),
+        "utf8mb4" => (255, 4),
+        "" | "utf8" | "utf8mb3" => (33, 3),
+        "latin1" => (8, 1),
+        "ascii" => (11, 1),
+        "binary" => (BINARY, 1),
+        "gbk" => (28, 2),
+        "big5" => (1, 2),
+        "sjis" => (13, 2),
+        "euckr" => (19, 2),
+        "gb2312" => (24, 2),
+        "ujis" => (12, 3),
+        "gb18030" => (248, 4),
+        "latin2" => (9, 1),
+        "cp1251" => (51, 1),
+        "koi8r" => (7, 1),
+        _ => (33, 1),
+    }
 }

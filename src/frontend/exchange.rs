@@ -280,12 +280,15 @@ impl Session {
         }
         self.note_server_statement(&mut borrowed, &completion);
         borrowed.role_in_doubt |= self.ledger.may_change_role();
+        borrowed.in_xa |= self.ledger.may_begin_xa();
         let mut disposition = self.ledger.on_completion(&completion);
         if disposition == Disposition::Ask && !dying {
             disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
+        borrowed.in_xa &= self.ledger.in_transaction();
         let mut lost = false;
-        if dying || borrowed.busy || reply.has_leftover() {
+        let released = self.ledger.is_released();
+        if dying || released || borrowed.busy || reply.has_leftover() {
             tracing::debug!(connection = borrowed.id, "closing a connection after its reply");
             // The server's last words tell the client of its transaction; after any other reply it
             // would go on as if there still were one.
@@ -299,6 +302,9 @@ impl Session {
         let bytes = reply.last_bytes();
         self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
         self.stream.send(bytes).await.map_err(|_| End::HungUp)?;
+        if released {
+            return Err(End::Quit);
+        }
         if lost { Err(End::ServerLost) } else { Ok(()) }
     }
 

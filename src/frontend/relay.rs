@@ -300,6 +300,7 @@ impl Session {
                 borrowed.pool().disprove(text);
                 Err(nonsense_text("a SET that was taken before is refused now"))
             }
+            Ahead::Signal => Ok(None),
             Ahead::Other | Ahead::Neutral | Ahead::Always => {
                 Err(nonsense_text("a restore is refused"))
             }

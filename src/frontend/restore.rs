@@ -35,6 +35,8 @@ pub(super) enum Ahead {
     /// A statement that no server refuses.
     Always,
     Neutral,
+    /// Its error is what it is sent for.
+    Signal,
 }
 
 impl Ahead {
@@ -91,7 +93,8 @@ impl Session {
         borrowed.statements.put_closes(&mut prefix.bytes);
         let want = Arc::clone(self.ledger.state());
         if !held {
-            if forward.reads_unset && borrowed.has_ghosts {
+            let others = borrowed.state.user_variables().next().is_some();
+            if forward.reads_unset && (others || borrowed.has_ghosts) {
                 Box::pin(self.reset_for(borrowed)).await?;
             }
             self.approach(borrowed, &want, &mut prefix).await?;
@@ -102,6 +105,10 @@ impl Session {
         }
         if forward.neutral {
             prefix.push_neutral(borrowed.format);
+        }
+        if let Some(text) = self.ledger.diagnostics.signal().filter(|_| forward.signal) {
+            borrowed.format.put_query(&mut prefix.bytes, &text);
+            prefix.replies.push(Ahead::Signal);
         }
         if forward.tracking {
             prefix.push_always(&self.ledger.tracking_statement(), borrowed.format);

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Condition;
+use super::{Charset, Condition};
 use crate::wire::{TrackFilter, Variables};
 
 /// Shared by all sessions of a target.
@@ -15,6 +15,8 @@ pub struct Defaults {
     pub mariadb: bool,
     /// The server's own, for reading texts while a session has set none.
     pub sql_mode: String,
+    /// Of a connection after COM_RESET_CONNECTION; `None`: that of the login.
+    pub charset: Option<Charset>,
     /// What `pool.init_query` sets on every connection.
     pub variables: Vec<(String, String)>,
     /// Variables whose changes the server reports, in lower case.
@@ -97,9 +99,10 @@ impl Tracking {
     }
 
     /// What of the proxy's trackers a client with these is told. `gtids`: it asked for them.
-    pub fn filter(&self, gtids: bool) -> TrackFilter {
+    pub fn filter(&self, mariadb: bool, gtids: bool) -> TrackFilter {
         let is_on = |value: &str| value.eq_ignore_ascii_case("ON") || value == "1";
-        let transaction = !self.transaction_info.eq_ignore_ascii_case("OFF");
+        // MySQL 9.7 reports the transaction's state whatever it is told.
+        let transaction = !mariadb || !self.transaction_info.eq_ignore_ascii_case("OFF");
         let names = self.system_variables.split(',').map(|name| name.trim().to_ascii_lowercase());
         let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
         let variables = if names.iter().any(|name| name == "*") {
@@ -127,7 +130,7 @@ mod tests {
     #[test]
     fn a_client_is_told_what_it_asked_for() {
         let mut tracking = Tracking::default();
-        let filter = tracking.filter(false);
+        let filter = tracking.filter(true, false);
         assert!(filter.schema && !filter.state && !filter.transaction);
         for (name, value) in [
             ("session_track_state_change", "ON"),
@@ -136,7 +139,7 @@ mod tests {
         ] {
             assert!(tracking.set(name, value));
         }
-        let filter = tracking.filter(true);
+        let filter = tracking.filter(true, true);
         assert!(filter.state && filter.gtids && filter.transaction && !filter.characteristics);
         assert_eq!(
             filter.variables,

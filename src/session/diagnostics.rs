@@ -29,7 +29,7 @@ impl Condition {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Diagnostics {
     pub row_count: i64,
     pub found_rows: u64,
@@ -40,29 +40,17 @@ pub struct Diagnostics {
     errors: u64,
     /// The list is on the connection in hand and has not been asked for.
     pub untold: bool,
+    /// SQLSTATE of the statement that failed, which no list shows.
+    failed: Option<[u8; 5]>,
 }
 
 /// More than this of one statement is not kept: the connection is.
 const MOST_BYTES: usize = 16 * 1024;
 
-impl Default for Diagnostics {
-    fn default() -> Self {
-        Self {
-            row_count: -1,
-            found_rows: 0,
-            last_insert_id: 0,
-            conditions: Vec::new(),
-            warnings: 0,
-            errors: 0,
-            untold: false,
-        }
-    }
-}
-
 impl Diagnostics {
     pub fn clear_conditions(&mut self) {
         self.conditions.clear();
-        (self.warnings, self.errors, self.untold) = (0, 0, false);
+        (self.warnings, self.errors, self.untold, self.failed) = (0, 0, false, None);
     }
 
     /// So many warnings were left, whose texts are on the connection.
@@ -76,6 +64,7 @@ impl Diagnostics {
     pub fn note_error(&mut self, error: &ErrPacket) {
         self.clear_conditions();
         (self.warnings, self.errors, self.untold) = (1, 1, true);
+        self.failed = Some(error.state);
         self.conditions.push(Condition::of(error));
     }
 
@@ -89,6 +78,26 @@ impl Diagnostics {
         self.warnings = self.warnings.max(conditions.len() as u64);
         self.conditions = conditions;
         true
+    }
+
+    /// The statement that puts the one condition there is into a connection's diagnostics, for GET
+    /// DIAGNOSTICS to find. `None`: there are several, or it cannot be said in a SIGNAL.
+    ///
+    /// <https://dev.mysql.com/doc/refman/8.4/en/signal.html>: MESSAGE_TEXT has 128 characters.
+    pub fn signal(&self) -> Option<String> {
+        let [condition] = self.conditions.as_slice() else { return None };
+        let message = std::str::from_utf8(&condition.message).ok()?;
+        if self.warnings != 1 || message.contains('\\') || message.chars().count() > 128 {
+            return None;
+        }
+        let state = self.failed.unwrap_or_else(|| *state_of_warning(condition.code));
+        let (state, code) = (std::str::from_utf8(&state).ok()?, condition.code);
+        let plain = state.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !plain || state.starts_with("00") {
+            return None;
+        }
+        let message = message.replace('\'', "''");
+        Some(format!("SIGNAL SQLSTATE '{state}' SET MESSAGE_TEXT='{message}',MYSQL_ERRNO={code}"))
     }
 
     pub fn is_clean(&self) -> bool {
@@ -148,6 +157,23 @@ impl Diagnostics {
     }
 }
 
+/// Of the warnings that are common; the servers have the rest under the general one.
+fn state_of_warning(code: u16) -> &'static [u8; 5] {
+    match code {
+        1265 => b"01000",
+        1264 => b"22003",
+        1292 | 1525 => b"22007",
+        1365 => b"22012",
+        1406 => b"22001",
+        1048 | 1062 | 1452 => b"23000",
+        1050 => b"42S01",
+        1051 | 1146 => b"42S02",
+        1054 => b"42S22",
+        1304 | 1305 => b"42000",
+        _ => b"HY000",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +197,21 @@ mod tests {
         assert_eq!(codes(&kept, false, 0, u32::MAX), [1, 2, 3]);
         assert_eq!(codes(&kept, false, 1, 1), [2]);
         assert_eq!(codes(&kept, true, 0, 5), [2]);
+    }
+
+    #[test]
+    fn one_condition_can_be_put_back() {
+        let mut kept = Diagnostics::default();
+        let error = ErrPacket { code: 1062, state: *b"23000", message: "entry 'a'".into() };
+        kept.note_error(&error);
+        let signal = "SIGNAL SQLSTATE '23000' SET MESSAGE_TEXT='entry ''a''',MYSQL_ERRNO=1062";
+        assert_eq!(kept.signal().as_deref(), Some(signal));
+        kept.note_conditions(vec![condition("Note", 1), condition("Error", 1062)]);
+        assert_eq!(kept.signal(), None);
+        kept.note_warnings(1);
+        kept.note_conditions(vec![condition("Warning", 1292)]);
+        let signal = "SIGNAL SQLSTATE '22007' SET MESSAGE_TEXT='m',MYSQL_ERRNO=1292";
+        assert_eq!(kept.signal().as_deref(), Some(signal));
     }
 
     #[test]

@@ -66,9 +66,12 @@ pub enum Answer {
     /// COM_STMT_CLOSE has no reply.
     Nothing,
     /// One row of numbers, and how many warnings it leaves.
+    ///
+    /// No row at all under `sql_select_limit = 0`.
     Row {
         cells: Vec<Cell>,
         warnings: u16,
+        rows: bool,
     },
     /// SHOW WARNINGS or SHOW ERRORS, from [`Ledger::diagnostics`].
     Conditions {
@@ -117,6 +120,9 @@ pub struct Forward {
     /// The statement may look at the diagnostics of the one before it, which another client ran:
     /// they must be wiped first.
     pub neutral: bool,
+    /// It gets the diagnostics of the statement before it, which ran elsewhere: they must be put in
+    /// place, see [`Diagnostics::signal`].
+    pub signal: bool,
     /// The statement names the client's own trackers: they must be in place while it runs.
     pub tracking: bool,
     /// It reads a user variable that its session never set, which must look like one that nobody
@@ -132,6 +138,7 @@ impl Forward {
             new_statement: None,
             insert_id: None,
             neutral: false,
+            signal: false,
             tracking: false,
             reads_unset: false,
         }
@@ -164,6 +171,8 @@ bitflags! {
         const LOCKS = 1 << 5;
         /// The client's trackers are in place of the proxy's.
         const TRACKING = 1 << 6;
+        /// A variable was set in a way that is not reported.
+        const UNREPORTED = 1 << 7;
     }
 }
 
@@ -204,6 +213,7 @@ pub struct Ledger {
     characteristics: Option<Box<str>>,
     /// No OK has come since the last error.
     error_untold: bool,
+    released: bool,
     pending: Pending,
 }
 
@@ -214,6 +224,8 @@ struct Pending {
     reading: Option<Reading>,
     /// Reads on while the rest of a long statement passes by.
     scanner: Option<Box<hints::Scanner>>,
+    /// It was too long to be kept, and was read while it passed.
+    was_long: bool,
     /// Of a COM_STMT_PREPARE.
     prepares: Option<Arc<Statement>>,
     /// Of an insert: the id that its reply reports may stand in it.
@@ -254,6 +266,7 @@ impl Ledger {
             tracking,
             characteristics: None,
             error_untold: false,
+            released: false,
             pending: Pending::default(),
         }
     }
@@ -263,11 +276,24 @@ impl Ledger {
         *self = Self::new(login, Arc::clone(&self.library));
     }
 
-    /// COM_RESET_CONNECTION: everything but the schema returns to what it was after the login.
+    /// COM_RESET_CONNECTION: everything returns to what it was after the login, but the schema, the
+    /// role, the option of several statements and FOUND_ROWS(), which stay, and on MySQL the character set,
+    /// which becomes the server's own.
     pub fn reset(&mut self) {
-        let schema = self.state.schema().map(str::to_owned);
-        *self = Self::new(self.login.clone(), Arc::clone(&self.library));
-        self.set_state(self.state.with_schema(schema.as_deref()));
+        let (before, found_rows) = (Arc::clone(&self.state), self.diagnostics.found_rows);
+        let mut login = self.login.clone();
+        if let Some(charset) = &login.defaults.charset {
+            login.charset = charset.clone();
+        }
+        *self = Self::new(login, Arc::clone(&self.library));
+        let state = self.state.with_schema(before.schema()).with_role(before.role());
+        self.set_state(state.with_multi_statements(before.multi_statements()));
+        self.diagnostics.found_rows = found_rows;
+    }
+
+    /// The server hangs up after the statement whose reply has just ended, as it was told to.
+    pub fn is_released(&self) -> bool {
+        self.released
     }
 
     pub fn state(&self) -> &Arc<SessionState> {
@@ -286,7 +312,7 @@ impl Ledger {
 
     /// Is there anything on the connection that would be lost with it, beside a transaction?
     pub fn would_lose(&self) -> bool {
-        let unread = Open::COLLATION | Open::ROLE | Open::TRACKING;
+        let unread = Open::COLLATION | Open::ROLE | Open::TRACKING | Open::UNREPORTED;
         !self.pins().is_empty() || !self.dirty.is_empty() || self.open.intersects(unread)
     }
 
@@ -318,12 +344,23 @@ impl Ledger {
             return TrackFilter::everything();
         }
         let gtids = self.state.variable("session_track_gtids");
-        self.tracking.filter(gtids.is_some_and(|gtids| !gtids.eq_ignore_ascii_case("OFF")))
+        self.tracking.filter(
+            self.is_mariadb(),
+            gtids.is_some_and(|gtids| !gtids.eq_ignore_ascii_case("OFF")),
+        )
     }
 
     /// What puts the client's own trackers in place, for [`Forward::tracking`].
     pub fn tracking_statement(&self) -> String {
         self.tracking.statement()
+    }
+
+    /// May the statement under way begin an XA transaction?
+    pub fn may_begin_xa(&self) -> bool {
+        let may = Hints::XA | Hints::CALL | Hints::TEXT_PREPARE | Hints::UNREADABLE;
+        let reading = self.pending.reading;
+        self.pending.scanner.is_some()
+            || reading.is_some_and(|reading| reading.hints.intersects(may))
     }
 
     /// May the statement under way change the role in a way that no reset undoes?
@@ -406,7 +443,7 @@ impl Ledger {
         if never_ran(&pending, reading, completion) {
             return self.decide();
         }
-        self.pin_by_hints(&pending, reading);
+        self.pin_by_hints(&pending, reading, completion);
         self.note_deeds(&pending, reading, completion);
         self.note_changes(&pending, reading, completion);
         self.note_statement(&pending, completion);
@@ -436,7 +473,7 @@ impl Ledger {
             self.open.remove(Open::LOCKS);
         }
         // What changes now would go unseen.
-        if self.open.contains(Open::TRACKING) {
+        if self.open.intersects(Open::TRACKING | Open::UNREPORTED) {
             return Disposition::Ask;
         }
         if self.in_transaction || !self.held_by_locks_only() && self.holds() {

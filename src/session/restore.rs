@@ -154,6 +154,8 @@ fn set_user_variables(have: &SessionState, want: &SessionState) -> Option<String
     }
     for (name, _) in have.user_variables() {
         if want.user_variable(name).is_none() {
+            // NULL keeps the type and collation of what was there; this has those of never set.
+            assign(name, "x''");
             assign(name, "NULL");
         }
     }
@@ -242,7 +244,9 @@ mod tests {
             state(None).with_user_variables([("c".into(), value("x''")), ("d".into(), null)]);
         assert_eq!(
             steps(&have, &want),
-            [Step::Always("SET @`c`=x'',@`d`=0,@`d`=NULL,@`a`=NULL,@`b`=NULL".into())]
+            [Step::Always(
+                "SET @`c`=x'',@`d`=0,@`d`=NULL,@`a`=x'',@`a`=NULL,@`b`=x'',@`b`=NULL".into()
+            )]
         );
     }
 

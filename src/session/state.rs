@@ -114,6 +114,11 @@ impl SessionState {
         self.variables.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
+    /// Every COMMIT and ROLLBACK ends the connection.
+    pub fn releases(&self) -> bool {
+        self.variable("completion_type").is_some_and(|value| matches!(value, "RELEASE" | "2"))
+    }
+
     pub fn user_variable(&self, name: &str) -> Option<&UserValue> {
         self.user_variables.as_ref()?.get(name)
     }

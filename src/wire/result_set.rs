@@ -31,6 +31,8 @@ pub enum Kind {
         not_null: bool,
         unsigned: bool,
         decimals: u8,
+        /// Of a text.
+        collation: u16,
     },
 }
 
@@ -38,7 +40,7 @@ impl Kind {
     /// A BIGINT, as most of what a session can be asked about itself.
     pub fn big_int(not_null: bool, unsigned: bool) -> Self {
         let kind = ColumnType::MYSQL_TYPE_LONGLONG;
-        Self::Exact { kind, length: 21, not_null, unsigned, decimals: 0 }
+        Self::Exact { kind, length: 21, not_null, unsigned, decimals: 0, collation: BINARY }
     }
 }
 
@@ -233,12 +235,12 @@ fn put_definition(payload: &mut BytesMut, name: &str, kind: Kind, extended: bool
     let (collation, length, column, flags, decimals) = match kind {
         Kind::Text => (COLLATION, 1024, ColumnType::MYSQL_TYPE_VAR_STRING, 0, 0),
         Kind::Integer => (BINARY, 21, ColumnType::MYSQL_TYPE_LONGLONG, NOT_NULL | BINARY_FLAG, 0),
-        Kind::Exact { kind, length, not_null, unsigned, decimals } => {
+        Kind::Exact { kind, length, not_null, unsigned, decimals, collation } => {
             let text = kind == ColumnType::MYSQL_TYPE_VAR_STRING;
             let mut flags = if text { 0 } else { BINARY_FLAG };
             flags |= if not_null { NOT_NULL } else { 0 };
             flags |= if unsigned { UNSIGNED } else { 0 };
-            (if text { COLLATION } else { BINARY }, length, kind, flags, decimals)
+            (collation, length, kind, flags, decimals)
         }
     };
     for text in ["def", "", "", "", name, ""] {

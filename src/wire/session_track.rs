@@ -104,7 +104,8 @@ impl TrackFilter {
     /// What of `block` the client shall see; `None` is all of it.
     pub(super) fn apply(&self, block: &[u8]) -> Result<Option<BytesMut>, Malformed> {
         let mut kept = BytesMut::new();
-        let mut dropped = false;
+        // Nothing at all is more than nothing: a flag says that there is something.
+        let mut dropped = block.is_empty();
         let mut reader = Reader::new("session track", block);
         while !reader.is_empty() {
             let kind = reader.u8()?;

@@ -15,7 +15,7 @@ use super::{
     script::ClientNumber,
     step::{CAPABILITIES, Step, Who},
 };
-use crate::support::servers::Flavor;
+use crate::support::{client::capability, servers::Flavor};
 
 /// The default ones, as Tidegate today takes the default for every other (utf8mb4_bin, 46: a bug).
 const COLLATIONS: [u8; 4] = [45, 45, 8, 33];
@@ -35,6 +35,8 @@ struct Client {
     number: ClientNumber,
     queue: VecDeque<Step>,
     holding: Holding,
+    /// Asked for several statements in one text.
+    multi: bool,
 }
 
 impl Chance {
@@ -43,6 +45,7 @@ impl Chance {
             number,
             queue: VecDeque::from([Step::Login(login(&mut random))]),
             holding: Holding::default(),
+            multi: false,
         });
         let clients: Vec<Client> = clients.collect();
         let left = random.usize(20..90);
@@ -64,7 +67,7 @@ impl Chance {
             return Some((number, self.release(at)));
         }
         while self.clients[at].queue.is_empty() {
-            let steps = self.chosen(number);
+            let steps = self.chosen(number, self.clients[at].multi);
             self.clients[at].queue.extend(steps);
         }
         let step = self.clients[at].queue.pop_front()?;
@@ -75,6 +78,9 @@ impl Chance {
         let client = self.clients.iter_mut().find(|client| client.number == number);
         let client = client.expect("a client of this script");
         client.holding.learn(step, reply);
+        if let Step::Login(who) = step {
+            client.multi = who.capabilities & capability::MULTI_STATEMENTS != 0;
+        }
         if reply.broken.is_some() {
             client.queue.push_front(Step::Login(login(&mut self.random)));
         }
@@ -96,7 +102,7 @@ impl Chance {
     }
 
     /// A line of one of the features, as steps.
-    fn chosen(&mut self, number: ClientNumber) -> Vec<Step> {
+    fn chosen(&mut self, number: ClientNumber, multi: bool) -> Vec<Step> {
         let weight = |feature: &&Feature| feature.known_limit.is_none().then_some(feature.weight);
         let total: u32 = FEATURES.iter().filter_map(|feature| weight(&feature)).sum();
         let mut ticket = self.random.u32(..total);
@@ -109,7 +115,7 @@ impl Chance {
         let lines = feature.expect("the ticket is below the total").lines;
         let line = lines[self.random.usize(..lines.len())];
         let line = match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-            Some((flavor, line)) if flavor == self.flavor.name() => line,
+            Some((whom, line)) if whom == self.flavor.name() || multi && whom == "multi" => line,
             Some(_) => return Vec::new(),
             None => line,
         };

@@ -83,16 +83,14 @@ impl Holding {
         }
         let sql = step.sql().unwrap_or_default().to_lowercase();
         let asks = ASKING.iter().any(|word| sql.contains(word));
-        let silent = matches!(
-            step,
-            Step::Ping | Step::Prepare { .. } | Step::LongData { .. } | Step::CloseStatement(_)
-        );
+        let silent = !matches!(step, Step::Query(_));
         self.passing =
             reply.warnings > 0 || reply.error.is_some() || (asks || silent) && self.passing;
         if !sql.is_empty() {
             self.passing |= sql.contains("sql_calc_found_rows");
             self.lasting |= LASTING.iter().any(|word| sql.contains(word))
                 || touches_user_variable(&sql)
+                || matches!(step, Step::Prepare { .. }) && sql.starts_with("set ")
                 || sql.contains(';')
                     && (reply.error.is_some() || sql.contains("set ") || sql.contains("use "));
         }

@@ -90,7 +90,7 @@ impl Stage {
             }
         }
         run.leave();
-        (script.steps.len() - 1, self.compare_tables())
+        (script.steps.len().saturating_sub(1), self.compare_tables())
     }
 
     /// Equal answers may hide that something else was written.

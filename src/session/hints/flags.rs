@@ -84,5 +84,11 @@ bitflags! {
         const SEQUENCE = 1 << 35;
         /// `SET RESOURCE GROUP`.
         const RESOURCE_GROUP = 1 << 36;
+        /// The word `FROM`: it may use a table.
+        const FROM = 1 << 37;
+        /// `COMMIT RELEASE`, `ROLLBACK RELEASE`: the server hangs up after it.
+        const RELEASE = 1 << 38;
+        /// `ON DUPLICATE KEY UPDATE`: the id in its OK may be of a row that was there.
+        const DUPLICATE = 1 << 39;
     }
 }

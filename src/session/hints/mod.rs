@@ -30,7 +30,7 @@ mod table;
 mod tests;
 
 pub use asked::{About, Asked, asked};
-pub use deed::{Act, Deed, Table, deed};
+pub use deed::{Act, Deed, Table, deed, sets_unscoped};
 pub use flags::Hints;
 pub use head::Head;
 pub use whole::Kill;

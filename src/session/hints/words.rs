@@ -91,14 +91,17 @@ words! {
     Connection: b"connection";
     Count: b"count";
     Diagnostics: b"diagnostics";
+    Duplicate: b"duplicate";
     Else: b"else";
     Errors: b"errors";
     Export: b"export";
+    From: b"from";
     Hard: b"hard";
     Instance: b"instance";
     Into: b"into";
     Local: b"local";
     Next: b"next";
+    No: b"no";
     Not: b"not";
     Password: b"password";
     Previous: b"previous";

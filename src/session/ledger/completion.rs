@@ -40,6 +40,7 @@ impl Ledger {
         let mut pending = std::mem::take(&mut self.pending);
         if let Some(scanner) = pending.scanner.take() {
             pending.reading = Some(scanner.finish());
+            pending.was_long = true;
         }
         pending
     }
@@ -55,7 +56,7 @@ impl Ledger {
         self.open.remove(Open::FOUND_ROWS);
         self.note_conditions(pending, completion);
         if completion.last_insert_id != 0 {
-            self.note_insert_id(pending, completion.last_insert_id);
+            self.note_insert_id(pending, completion);
         }
         if pending.command == Some(Command::StmtPrepare) {
             return;
@@ -103,12 +104,18 @@ impl Ledger {
 
     /// The OK of an insert carries the id of its row, made by the server or given by the client.
     /// LAST_INSERT_ID() is of the former only; a given one stands in the request.
-    fn note_insert_id(&mut self, pending: &Pending, id: u64) {
+    fn note_insert_id(&mut self, pending: &Pending, completion: &Completion) {
+        let id = completion.last_insert_id;
         let reports = pending
             .reading
             .is_some_and(|reading| reading.hints.contains(Hints::LAST_INSERT_ID_SET));
         let binary = pending.command == Some(Command::StmtExecute);
         let given = pending.given.as_ref().is_none_or(|given| mentions(given, id, binary));
+        // A row that was there was updated, which generates nothing.
+        let updated = pending.reading.is_some_and(|reading| {
+            reading.hints.contains(Hints::DUPLICATE) && completion.affected_rows != 1
+        });
+        let given = given || updated;
         if given && !reports {
             self.doubtful_id = NonZeroU64::new(id).filter(|_| !pending.insert_id_told);
             self.open.insert(Open::INSERT_ID);
@@ -122,7 +129,12 @@ impl Ledger {
 
     /// What the trackers do not tell. A hint only ever adds a pin; whether the statement failed
     /// does not matter, since a part of it may have run.
-    pub(super) fn pin_by_hints(&mut self, pending: &Pending, reading: Reading) {
+    pub(super) fn pin_by_hints(
+        &mut self,
+        pending: &Pending,
+        reading: Reading,
+        completion: &Completion,
+    ) {
         if pending.command == Some(Command::StmtPrepare) {
             return;
         }
@@ -139,7 +151,19 @@ impl Ledger {
         if reading.hints.contains(Hints::SESSION_TRACK) && !self.open.contains(Open::TRACKING) {
             self.pins.insert(Pin::Unknown);
         }
-        let reports = matches!(reading.head, Head::Insert | Head::Update | Head::Replace);
+        // Nor is its text here to be read once more.
+        let unread = pending.was_long || pending.inner.is_some();
+        let may_set = reading.head == Head::Set || reading.hints.contains(Hints::MULTI);
+        if self.is_mariadb() && unread && may_set && reading.hints.contains(Hints::SYSTEM_VARIABLE)
+        {
+            self.pins.insert(Pin::Unknown);
+        }
+        if reading.hints.contains(Hints::RELEASE) || self.state.releases() {
+            let ends = matches!(reading.head, Head::Commit | Head::Rollback);
+            self.released |= ends && matches!(completion.outcome, Outcome::Ok);
+        }
+        let reports = matches!(reading.head, Head::Insert | Head::Update | Head::Replace)
+            && completion.last_insert_id != 0;
         if reading.hints.contains(Hints::LAST_INSERT_ID_SET) && !reports {
             self.doubtful_id = None;
             self.open.insert(Open::INSERT_ID);
@@ -268,7 +292,10 @@ impl Ledger {
         }
         let lasting = |name: &str| {
             let asked = matches!(name, "last_insert_id" | "identity");
-            !asked && !volatile(name) && !ignored(name) && !Tracking::NAMES.contains(&name)
+            // `statement_id` and `last_gtid` are reported where a client asked for all.
+            let settable = &self.login.defaults.tracked;
+            let known = settable.is_empty() || settable.contains(name);
+            known && !asked && !volatile(name) && !ignored(name) && !Tracking::NAMES.contains(&name)
         };
         let lasting: Vec<_> = variables.iter().copied().filter(|(name, _)| lasting(name)).collect();
         self.set_state(self.state.with_variables(lasting));
@@ -384,6 +411,8 @@ impl Ledger {
                 act,
                 Act::CreateTemporary(_)
                     | Act::DropTables(_)
+                    | Act::AlterTable { renames: false }
+                    | Act::CreateIndex
                     | Act::Prepare { .. }
                     | Act::Deallocate(_)
                     | Act::SetRole
@@ -421,10 +450,12 @@ fn only_looks(pending: &Pending, reading: Reading) -> bool {
 }
 
 fn uses_no_table(reading: Reading) -> bool {
-    matches!(
+    let plain = !reading.hints.contains(Hints::MULTI);
+    let none = matches!(
         reading.head,
         Head::Set | Head::Do | Head::Begin | Head::Commit | Head::Rollback | Head::Savepoint
-    ) && !reading.hints.contains(Hints::MULTI)
+    );
+    plain && (none || (reading.head == Head::Select && !reading.hints.contains(Hints::FROM)))
 }
 
 /// A text that the server could not parse did nothing, whatever it mentions. A procedure may fail

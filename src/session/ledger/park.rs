@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Disposition, Ledger, Open, Pending};
-use crate::session::hints::Reading;
+use crate::session::hints::{Dialect, Hints, Reading, sets_unscoped};
 use crate::session::question::{self, Question};
 use crate::session::{Pin, Pins, Tracking};
 use crate::wire::{Change, Completion, Outcome, Status, TextTable};
+
+/// More of one session are not kept: its connection is.
+const MOST_USER_VARIABLES: usize = 128;
 
 /// Variables that come with a character set.
 const CHARACTER_SETS: [&str; 4] = [
@@ -52,8 +55,10 @@ impl Ledger {
         if self.open.contains(Open::LOCKS) && !self.holdings.locks().is_empty() {
             questions.push(Question::Locks(self.holdings.locks().to_vec()));
         }
-        if self.open.contains(Open::TRACKING) {
+        if self.open.intersects(Open::TRACKING | Open::UNREPORTED) {
             questions.push(Question::Variables(self.unreported.iter().cloned().collect()));
+        }
+        if self.open.contains(Open::TRACKING) {
             questions.push(Question::SetUp(self.login.defaults.setup.clone()));
         }
         if !self.dirty.is_empty() && !self.in_transaction {
@@ -89,7 +94,7 @@ impl Ledger {
                         self.pins.insert(Pin::Warnings);
                     }
                 }
-                Question::Variables(_) => self.on_variables(&table),
+                Question::Variables(names) => self.on_variables(&names, &table),
                 other => self.on_value(&other, &table),
             }
         }
@@ -122,7 +127,8 @@ impl Ledger {
             Question::Locks(_) => (Open::LOCKS, Pin::UserLock),
             Question::Role => (Open::ROLE, Pin::Role),
             Question::Collation => (Open::COLLATION, Pin::Unknown),
-            Question::Variables(_) | Question::SetUp(_) => (Open::TRACKING, Pin::Unknown),
+            Question::Variables(_) => (Open::UNREPORTED, Pin::Unknown),
+            Question::SetUp(_) => (Open::TRACKING, Pin::Unknown),
             Question::Status => (Open::STATUS, Pin::Unknown),
         };
         self.open.remove(open);
@@ -195,14 +201,21 @@ impl Ledger {
                 Err(_) => self.pins.insert(Pin::UserVariable),
             }
         }
-        if !changes.is_empty() {
+        if self.state.user_variables().count() + changes.len() > MOST_USER_VARIABLES {
+            self.pins.insert(Pin::UserVariable);
+        } else if !changes.is_empty() {
             self.set_state(self.state.with_user_variables(changes));
         }
     }
 
     /// The values of what was set while the client's trackers were in place.
-    fn on_variables(&mut self, table: &TextTable) {
+    fn on_variables(&mut self, names: &[String], table: &TextTable) {
+        // sql_select_limit cuts this list, too.
+        if table.rows.len() < names.len() {
+            self.pins.insert(Pin::Unknown);
+        }
         self.unreported.clear();
+        self.open.remove(Open::UNREPORTED);
         let mut variables = Vec::new();
         for row in question::rows(table) {
             let [Some(name), Some(value)] = row.as_slice() else { continue };
@@ -219,7 +232,6 @@ impl Ledger {
 
     /// The system variables that a text names, all of which it may have set.
     pub(super) fn note_unreported(&mut self, text: &[u8]) {
-        self.open.insert(Open::TRACKING);
         let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         let words = text.split(|byte| !letter(byte)).filter(|word| !word.is_empty());
         let tracked = &self.login.defaults.tracked;
@@ -228,6 +240,23 @@ impl Ledger {
             .filter(|word| tracked.contains(word.as_str()));
         self.unreported.extend(named);
         self.unreported.extend(CHARACTER_SETS.map(str::to_owned));
+    }
+
+    /// The client's own trackers take the place of the proxy's while the text runs.
+    pub(super) fn note_tracking(&mut self, text: &[u8]) {
+        self.open.insert(Open::TRACKING);
+        self.note_unreported(text);
         self.unreported.extend(Tracking::NAMES.map(str::to_owned));
+    }
+
+    /// On MariaDB, a `SET @@name`.
+    pub(super) fn note_unscoped(&mut self, text: &[u8], reading: Reading, dialect: Dialect) {
+        if self.is_mariadb()
+            && reading.hints.contains(Hints::SYSTEM_VARIABLE)
+            && sets_unscoped(text, dialect)
+        {
+            self.open.insert(Open::UNREPORTED);
+            self.note_unreported(text);
+        }
     }
 }

@@ -40,7 +40,8 @@ impl Ledger {
         }
         self.pending.deed = hints::deed(request.body, reading, dialect, !self.holdings.is_empty());
         let reading = self.look_into_execute(reading);
-        if asks_what_is_gone(reading) && self.is_gone(reading, held) {
+        let gone = asks_what_is_gone(reading) && self.is_gone(reading, held);
+        if gone && !self.can_be_put_back(reading) {
             return refuse(Refusal::DiagnosticsGone);
         }
         if inserts(reading) && request.body.len() <= LONGEST_GIVEN {
@@ -48,9 +49,12 @@ impl Ledger {
         }
         let tracking = reading.hints.contains(Hints::SESSION_TRACK) && self.pending.inner.is_none();
         if tracking {
-            self.note_unreported(request.body);
+            self.note_tracking(request.body);
         }
-        Plan::Forward(Forward { tracking, ..self.forward_text(Expect::Query, reading, held) })
+        self.note_unscoped(request.body, reading, dialect);
+        let forward = self.forward_text(Expect::Query, reading, held);
+        let neutral = forward.neutral && !gone;
+        Plan::Forward(Forward { tracking, signal: gone, neutral, ..forward })
     }
 
     /// In most character sets that hide quotes inside characters, none hides in ASCII.
@@ -123,10 +127,19 @@ impl Ledger {
         let defaults = Arc::clone(&self.login.defaults);
         let warning = defaults.found_rows_warning.as_ref();
         self.diagnostics.note_answered(&asked, defaults.mariadb, warning);
+        if self.select_limit() == Some(0) && !matches!(asked, Asked::Conditions { .. }) {
+            self.diagnostics.found_rows = 0;
+        }
         Some(answer)
     }
 
+    fn select_limit(&self) -> Option<u32> {
+        let limit = self.state.variable("sql_select_limit")?.parse::<u64>().ok()?;
+        u32::try_from(limit).ok()
+    }
+
     fn answer(&self, asked: &Asked) -> Answer {
+        let rows = self.select_limit() != Some(0);
         let cell = |about, heading: &str, value| Cell { about, heading: heading.into(), value };
         match asked {
             Asked::Values(values) => {
@@ -135,7 +148,7 @@ impl Ledger {
                 let cells = values
                     .iter()
                     .map(|(about, heading)| cell(*about, heading, self.diagnostics.value(*about)));
-                Answer::Row { cells: cells.collect(), warnings: u16::from(warns) }
+                Answer::Row { cells: cells.collect(), warnings: u16::from(warns), rows }
             }
             Asked::Count { errors_only } => {
                 let (about, heading) = if *errors_only {
@@ -144,12 +157,21 @@ impl Ledger {
                     (About::WarningCount, "@@session.warning_count")
                 };
                 let count = self.diagnostics.count(*errors_only);
-                Answer::Row { cells: vec![cell(about, heading, Some(count))], warnings: 0 }
+                let cells = vec![cell(about, heading, Some(count))];
+                Answer::Row { cells, warnings: 0, rows }
             }
             &Asked::Conditions { errors_only, offset, limit } => {
+                let own = self.select_limit().filter(|_| limit == u32::MAX);
+                let limit = own.unwrap_or(limit);
                 Answer::Conditions { errors_only, offset, limit }
             }
         }
+    }
+
+    /// GET DIAGNOSTICS finds what a SIGNAL leaves, but for the count of rows of what went well.
+    fn can_be_put_back(&self, reading: Reading) -> bool {
+        let counts = reading.hints.contains(Hints::ROW_COUNT) && self.diagnostics.row_count != -1;
+        reading.head == Head::Get && !counts && self.diagnostics.signal().is_some()
     }
 
     /// What the statement asks about is not on the connection it will get.
@@ -218,9 +240,13 @@ impl Ledger {
             self.pending.given = Some(Bytes::copy_from_slice(request.body));
         }
         let tracking = reading.hints.contains(Hints::SESSION_TRACK);
-        if tracking {
-            let text = self.statements.get(id).map(|it| Arc::clone(&it.statement));
-            self.note_unreported(text.as_ref().map_or(&[][..], |statement| &statement.text));
+        if reading.hints.intersects(Hints::SESSION_TRACK | Hints::SYSTEM_VARIABLE) {
+            let statement = self.statements.get(id).map(|it| Arc::clone(&it.statement));
+            let text = statement.as_ref().map_or(&[][..], |statement| &statement.text);
+            if tracking {
+                self.note_tracking(text);
+            }
+            self.note_unscoped(text, reading, self.dialect_of(text));
         }
         let forward = self.forward_text(Expect::Execute, reading, held);
         Plan::Forward(Forward { statement: Some(id), tracking, ..forward })
