@@ -100,6 +100,10 @@ const CASES: &[Case] = &[
                 "16384,7,9",
             ),
             Others("SELECT @@max_heap_table_size, @@group_concat_max_len = 9", "16777216,0"),
+            // Without a scope, which MariaDB does not report.
+            Shared("SET @@max_heap_table_size = 32768"),
+            Own("SELECT @@max_heap_table_size", "32768"),
+            Others("SELECT @@max_heap_table_size", "16777216"),
             // But for a few that run by themselves.
             Held("SET timestamp = 1000000000", "volatile_variable"),
             Own("SELECT UNIX_TIMESTAMP()", "1000000000"),
@@ -131,8 +135,11 @@ const CASES: &[Case] = &[
             Shared("SET SESSION session_track_state_change = ON"),
             Own("SELECT @@session_track_system_variables, @@time_zone", "sql_mode,+03:00"),
             Own("SELECT @@session_track_state_change", "1"),
-            Others("SELECT @@session_track_system_variables = 'sql_mode', @@time_zone", "0,SYSTEM"),
+            Shared("SET session_track_system_variables = '*'"),
+            Own("SELECT @@session_track_system_variables, @@time_zone", "*,+03:00"),
+            Others("SELECT @@session_track_system_variables = '*', @@time_zone", "0,SYSTEM"),
             Others("SELECT @@session_track_state_change", "0"),
+            Own("SELECT @@time_zone", "+03:00"),
         ],
     ),
     case(
@@ -182,6 +189,7 @@ const CASES: &[Case] = &[
             Held("INSERT INTO numbers VALUES (77)", "temporary_table"),
             Held("CREATE TEMPORARY TABLE second AS SELECT 1 AS n", "temporary_table"),
             Own("SELECT n FROM numbers", "77"),
+            Held("ALTER TABLE numbers ADD COLUMN m INT", "temporary_table"),
             Held("DROP TEMPORARY TABLE numbers", "temporary_table"),
             Shared("DROP TABLE IF EXISTS second"),
             Own("SELECT COUNT(*) FROM numbers", "3"),
@@ -227,13 +235,17 @@ const CASES: &[Case] = &[
             Shared("SELECT /*!50000 1, */ 2"),
             Shared("/*!50000 INSERT INTO texts VALUES ('in a comment') */"),
             // The header of a mysqldump.
-            Held("/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='ANSI' */;", "unknown"),
-            Held("/*!40103 SET @OLD_TIME_ZONE=@@TIME_ZONE */;", "unknown"),
-            Held("/*!40103 SET TIME_ZONE='+02:00' */;", "unknown"),
+            Shared("/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='ANSI' */;"),
+            Shared("/*!50503 SET NAMES latin1 */;"),
+            Shared("/*!40103 SET @OLD_TIME_ZONE=@@TIME_ZONE */;"),
+            Shared("/*!40103 SET TIME_ZONE='+02:00' */;"),
             Own("SELECT @@time_zone, @OLD_TIME_ZONE, 'a' || 'b'", "+02:00,SYSTEM,ab"),
-            Command(reset, None),
-            Own("SELECT @@time_zone, @OLD_TIME_ZONE, 'a' || 'b'", "SYSTEM,NULL,0"),
             Others("SELECT @@time_zone, @OLD_TIME_ZONE, 'a' || 'b'", "SYSTEM,NULL,0"),
+            Shared("/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;"),
+            Own("SELECT @@time_zone, CHAR_LENGTH('é')", "SYSTEM,2"),
+            Held("/*!50000 CREATE TEMPORARY TABLE hidden (n INT) */", "temporary_table"),
+            Held("DROP TABLE hidden", "temporary_table"),
+            Command(reset, None),
         ],
     ),
     case(
@@ -305,15 +317,34 @@ const CASES: &[Case] = &[
     case(
         "`GET DIAGNOSTICS`",
         &[
-            Open("BEGIN"),
+            Shared("SELECT CAST('12abc' AS UNSIGNED)"),
+            Others("SELECT CAST('of another' AS UNSIGNED)", "0"),
+            Shared("GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO, @text = MESSAGE_TEXT"),
+            Own("SELECT @code, @text", "1292,Truncated incorrect INTEGER value: '12abc'"),
             Own("SELECT nothing", "error 1054"),
-            Open("GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO"),
-            Shared("COMMIT"),
+            Shared("GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO"),
             Own("SELECT @code", "1054"),
             Others("SELECT @code", "NULL"),
+            // Never another's.
+            Shared("UPDATE numbers SET n = n"),
+            Own("GET DIAGNOSTICS @rows = ROW_COUNT", "error 1235"),
         ],
     ),
-    // On MariaDB the role reaches others: see "Limits of this version".
+    only(
+        Flavor::MariaDb,
+        "`SET ROLE`",
+        &[
+            Shared("SET ROLE reader"),
+            Own("SELECT CURRENT_ROLE()", "reader"),
+            Others("SELECT CURRENT_ROLE()", "NULL"),
+            Own("SELECT COUNT(*) FROM elsewhere.secrets", "1"),
+            Others("SELECT COUNT(*) FROM elsewhere.secrets", "error 1142"),
+            Command(reset, None),
+            // As on the server.
+            Own("SELECT CURRENT_ROLE()", "reader"),
+            Others("SELECT CURRENT_ROLE()", "NULL"),
+        ],
+    ),
     only(
         Flavor::MySql,
         "`SET ROLE`",
@@ -324,7 +355,9 @@ const CASES: &[Case] = &[
             Own("SELECT COUNT(*) FROM elsewhere.secrets", "1"),
             Others("SELECT COUNT(*) FROM elsewhere.secrets", "error 1142"),
             Command(reset, None),
-            Own("SELECT CURRENT_ROLE()", "NONE"),
+            // As on the server.
+            Own("SELECT CURRENT_ROLE()", "`reader`@`%`"),
+            Others("SELECT CURRENT_ROLE()", "NONE"),
         ],
     ),
     case(
