@@ -41,6 +41,8 @@ pub struct Connection {
     pub has_ghosts: bool,
     /// A statement may have changed the role, which no reset undoes.
     pub role_in_doubt: bool,
+    /// In an XA transaction: one that is prepared outlives a reset on MariaDB.
+    pub in_xa: bool,
     /// Run after every setup; what it sets every session begins with.
     pub(super) init_query: Arc<str>,
     pub opened: Instant,

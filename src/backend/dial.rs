@@ -188,7 +188,9 @@ impl Dialer {
         facts.defaults = Arc::new(Defaults { charset, variables, setup, ignored, ..learned });
         let facts = Arc::new(facts);
         connection.facts = Arc::clone(&facts);
-        connection.state = Arc::new(facts.baseline(connection.state.schema(), false));
+        let multi_statements = connection.state.multi_statements();
+        let schema = connection.state.schema();
+        connection.state = Arc::new(facts.baseline(schema, multi_statements));
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         learned.insert(connection.identity.username.to_string(), facts);
         Ok(())
@@ -224,7 +226,7 @@ impl Connection {
         self.first_status = finish(&mut self.stream, &mut prover, capabilities).await?;
         self.identity = identity;
         self.statements.clear();
-        (self.has_ghosts, self.role_in_doubt) = (false, false);
+        self.has_ghosts = false;
         self.state = Arc::new(self.facts.baseline(schema, self.state.multi_statements()));
         dialer.prepare(self).await
     }
@@ -282,6 +284,7 @@ fn fresh(
         state: Arc::new(facts.baseline(schema, false)),
         has_ghosts: false,
         role_in_doubt: false,
+        in_xa: false,
         init_query: "".into(),
         statements,
         facts: Arc::new(facts),

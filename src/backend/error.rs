@@ -25,6 +25,9 @@ pub enum BackendError {
     /// Only a new login gives it back.
     #[error("the connection has another role than its login gave it")]
     Role,
+    /// Only hanging up leaves it.
+    #[error("the connection is in an XA transaction")]
+    Xa,
     #[error("no account in the secrets can log in")]
     NoAccount,
     #[error("TLS is required by tls.target.mode and the server offers none")]
@@ -43,6 +46,7 @@ impl BackendError {
             | Self::NoAccount
             | Self::NoTrackers
             | Self::Role
+            | Self::Xa
             | Self::NoTls => false,
         }
     }

@@ -13,6 +13,9 @@ impl Connection {
     /// COM_RESET_CONNECTION and the setup in one write: whatever was on the connection is gone,
     /// an open transaction rolled back. Not cancel-safe.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
+        if self.in_xa {
+            return Err(BackendError::Xa);
+        }
         if self.role_in_doubt && !self.has_first_role().await? {
             return Err(BackendError::Role);
         }

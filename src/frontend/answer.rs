@@ -14,7 +14,9 @@ impl Session {
         match answer {
             Answer::Nothing => {}
             Answer::Ok => self.put_plain_ok(out, seq),
-            Answer::Row { cells, warnings } => self.put_row(out, seq, cells, *warnings),
+            Answer::Row { cells, warnings, rows } => {
+                self.put_row(out, seq, cells, *warnings, *rows);
+            }
             &Answer::Conditions { errors_only, offset, limit } => {
                 self.put_conditions(out, seq, errors_only, offset, limit);
             }
@@ -45,7 +47,7 @@ impl Session {
         TextResult::begin_as(out, seq, shape, self.ledger.status(), columns)
     }
 
-    fn put_row(&self, out: &mut BytesMut, seq: u8, cells: &[Cell], warnings: u16) {
+    fn put_row(&self, out: &mut BytesMut, seq: u8, cells: &[Cell], warnings: u16, rows: bool) {
         let mariadb = self.ledger.is_mariadb();
         let columns: Vec<_> =
             cells.iter().map(|cell| (cell.heading.as_str(), kind(cell.about, mariadb))).collect();
@@ -53,7 +55,9 @@ impl Session {
         let text = |cell: &Cell| text(cell.about, cell.value.unwrap_or(id));
         let values: Vec<String> = cells.iter().map(text).collect();
         let mut result = self.begin_result(out, seq, &columns);
-        result.row(values.iter().map(|value| Some(value.as_bytes())));
+        if rows {
+            result.row(values.iter().map(|value| Some(value.as_bytes())));
+        }
         result.end_with(warnings);
     }
 

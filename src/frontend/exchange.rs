@@ -280,10 +280,12 @@ impl Session {
         }
         self.note_server_statement(&mut borrowed, &completion);
         borrowed.role_in_doubt |= self.ledger.may_change_role();
+        borrowed.in_xa |= self.ledger.may_begin_xa();
         let mut disposition = self.ledger.on_completion(&completion);
         if disposition == Disposition::Ask && !dying {
             disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
+        borrowed.in_xa &= self.ledger.in_transaction();
         let mut lost = false;
         let released = self.ledger.is_released();
         if dying || released || borrowed.busy || reply.has_leftover() {

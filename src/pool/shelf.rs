@@ -24,7 +24,7 @@ pub(super) struct Idle {
 /// How well a connection serves, best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
-    /// Other capabilities: it can only make room.
+    /// Other capabilities, or a role: it can only make room.
     Room,
     /// COM_CHANGE_USER makes it fit.
     ChangeUser,
@@ -101,15 +101,16 @@ fn fit_of(has: &Identity, holds: &SessionState, wants: &Identity, state: &Sessio
     if has.meaning != wants.meaning {
         return Fit::Room;
     }
+    // Neither a reset nor, on MariaDB, another login gives back the role that the first one gave.
+    let same_role = holds.role() == state.role();
+    if holds.role().is_some() && !(has == wants && (same_role || state.role().is_some())) {
+        return Fit::Room;
+    }
     if has != wants {
         return Fit::ChangeUser;
     }
     if std::ptr::eq(holds, state) || holds == state {
         return Fit::Exact;
-    }
-    if holds.role() != state.role() && state.role().is_none() {
-        // Nothing but a new login gives the role of the login back.
-        return Fit::ChangeUser;
     }
     match (holds.schema(), state.schema()) {
         (has, wants) if has == wants => Fit::Variables,
@@ -141,7 +142,9 @@ mod tests {
         let utc = a.with_variables([("time_zone", "UTC")]);
         assert_eq!(fit_of(&app, &utc, &app, &a), Fit::Variables);
         let role = a.with_role(Some("r"));
-        assert_eq!(fit_of(&app, &role, &app, &a), Fit::ChangeUser);
+        assert_eq!(fit_of(&app, &role, &app, &a), Fit::Room);
+        assert_eq!(fit_of(&app, &role, &identity("other"), &a), Fit::Room);
+        assert_eq!(fit_of(&app, &role, &app, &a.with_role(Some("s"))), Fit::Variables);
         assert_eq!(fit_of(&app, &a, &app, &role), Fit::Variables);
         assert_eq!(fit_of(&app, &state(Some("b")), &app, &a), Fit::Schema);
         assert_eq!(fit_of(&app, &state(None), &app, &a), Fit::Schema);

@@ -30,6 +30,8 @@ struct Held {
     handlers: Vec<Box<str>>,
     prepared: HashMap<Box<str>, Option<Inner>>,
     locks: Vec<Box<str>>,
+    /// Some that no function names.
+    other_locks: bool,
     /// Flushed tables, or the global read lock.
     flushed: bool,
     instance: bool,
@@ -176,7 +178,7 @@ impl Held {
         };
         let hidden = Hints::MULTI | Hints::EXECUTABLE_COMMENT;
         match act {
-            Act::Defines => {}
+            Act::Defines | Act::AlterTable { renames: false } | Act::CreateIndex => {}
             Act::CreateTemporary(table) => {
                 let table = qualified(table);
                 if ran.ok && !self.tables.contains(&table) {
@@ -247,8 +249,11 @@ impl Held {
     fn on_locks(&mut self, ran: Ran<'_>) {
         if ran.deed.is_some_and(|deed| deed.releases_all && ran.ok) {
             self.locks.clear();
-            self.nameless.remove(Pin::UserLock);
+            if !self.other_locks {
+                self.nameless.remove(Pin::UserLock);
+            }
         }
+        self.other_locks |= ran.deed.is_some_and(|deed| deed.other_locks);
         if !ran.reading.hints.contains(Hints::GET_LOCK) {
             return;
         }
@@ -336,6 +341,15 @@ mod tests {
                 "temporary_table",
                 "DROP TABLE IF EXISTS b, a",
             ),
+            (
+                &[
+                    "CREATE TEMPORARY TABLE a (x INT)",
+                    "ALTER TABLE a ADD y INT",
+                    "CREATE INDEX i ON a (y)",
+                ],
+                "temporary_table",
+                "DROP TABLE a",
+            ),
             (&["HANDLER t OPEN AS h", "HANDLER h READ FIRST"], "handler", "HANDLER h CLOSE"),
             (&["PREPARE s FROM 'SELECT 1'", "EXECUTE s"], "text_prepare", "DEALLOCATE PREPARE s"),
             (&["FLUSH TABLES WITH READ LOCK"], "instance_lock", "UNLOCK TABLES"),
@@ -367,6 +381,7 @@ mod tests {
             &["CREATE TEMPORARY TABLE a (x INT)", "USE other; DROP TABLE a", "DROP TABLE a"],
             &["PREPARE s FROM @sql", "EXECUTE s", "DEALLOCATE PREPARE s"],
             &["SELECT GET_LOCK(CONCAT('a'), 1)", "SELECT RELEASE_LOCK('a')"],
+            &["SELECT service_get_write_locks('a', 'b', 1)", "SELECT RELEASE_ALL_LOCKS()"],
         ];
         for story in stories {
             let mut holdings = Holdings::default();

@@ -66,9 +66,12 @@ pub enum Answer {
     /// COM_STMT_CLOSE has no reply.
     Nothing,
     /// One row of numbers, and how many warnings it leaves.
+    ///
+    /// No row at all under `sql_select_limit = 0`.
     Row {
         cells: Vec<Cell>,
         warnings: u16,
+        rows: bool,
     },
     /// SHOW WARNINGS or SHOW ERRORS, from [`Ledger::diagnostics`].
     Conditions {
@@ -274,7 +277,7 @@ impl Ledger {
     }
 
     /// COM_RESET_CONNECTION: everything returns to what it was after the login, but the schema, the
-    /// option of several statements and FOUND_ROWS(), which stay, and on MySQL the character set,
+    /// role, the option of several statements and FOUND_ROWS(), which stay, and on MySQL the character set,
     /// which becomes the server's own.
     pub fn reset(&mut self) {
         let (before, found_rows) = (Arc::clone(&self.state), self.diagnostics.found_rows);
@@ -283,7 +286,7 @@ impl Ledger {
             login.charset = charset.clone();
         }
         *self = Self::new(login, Arc::clone(&self.library));
-        let state = self.state.with_schema(before.schema());
+        let state = self.state.with_schema(before.schema()).with_role(before.role());
         self.set_state(state.with_multi_statements(before.multi_statements()));
         self.diagnostics.found_rows = found_rows;
     }
@@ -350,6 +353,14 @@ impl Ledger {
     /// What puts the client's own trackers in place, for [`Forward::tracking`].
     pub fn tracking_statement(&self) -> String {
         self.tracking.statement()
+    }
+
+    /// May the statement under way begin an XA transaction?
+    pub fn may_begin_xa(&self) -> bool {
+        let may = Hints::XA | Hints::CALL | Hints::TEXT_PREPARE | Hints::UNREADABLE;
+        let reading = self.pending.reading;
+        self.pending.scanner.is_some()
+            || reading.is_some_and(|reading| reading.hints.intersects(may))
     }
 
     /// May the statement under way change the role in a way that no reset undoes?

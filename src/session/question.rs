@@ -42,11 +42,11 @@ const NEVER_SET: u32 = 1 << 24;
 impl Question {
     /// The text to be sent; `None` is COM_PING.
     ///
-    /// `LIMIT 1` overrides `sql_select_limit`.
+    /// A `LIMIT` overrides `sql_select_limit`.
     pub fn text(&self) -> Option<String> {
         Some(match self {
             Self::Status => return None,
-            Self::Warnings => "SHOW WARNINGS".into(),
+            Self::Warnings => "SHOW WARNINGS LIMIT 65535".into(),
             Self::FoundRows => "SELECT FOUND_ROWS() LIMIT 1".into(),
             Self::InsertId => "SELECT LAST_INSERT_ID() LIMIT 1".into(),
             Self::Collation => "SELECT @@SESSION.collation_connection LIMIT 1".into(),

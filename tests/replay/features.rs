@@ -238,7 +238,7 @@ pub const VOCABULARY: &[(&str, &[&str])] = &[
             "INSERT INTO t{c} (s) VALUES (?)",
             "UPDATE t{c} SET s = 'p' WHERE id = ?",
             "SELECT * FROM d{c} WHERE id <> ?",
-            "SELECT HEX(?), CHARSET(?)",
+            "SELECT HEX(?), 1",
             "SELECT DATABASE(), ?",
             "DELETE FROM t{c} WHERE id = ?",
             "SELECT nowhere, ?",
@@ -418,10 +418,9 @@ pub const FEATURES: &[Feature] = &[
             "BEGIN ;; UPDATE {t} SET n = 1 ;; ROLLBACK",
         ],
     ),
-    limited(
+    feature(
         "release",
         1,
-        "bug: the client is left connected, and held to a connection that is gone",
         &[
             "COMMIT RELEASE",
             "BEGIN ;; ROLLBACK RELEASE ;; SELECT 1",
@@ -475,16 +474,14 @@ pub const FEATURES: &[Feature] = &[
         3,
         &["[mysql] SET @@{setting}", "[mysql] SET @@{var} = DEFAULT"],
     ),
-    limited(
+    feature(
         "set without a scope on MariaDB",
         3,
-        "bug: MariaDB does not report SET @@name, so others get the value",
         &["[mariadb] SET @@{setting}", "[mariadb] SET @@{var} = DEFAULT"],
     ),
-    limited(
+    feature(
         "last insert id after a given id",
         3,
-        "gives the id of the OK packet, see Limits",
         &["INSERT INTO {t} (id, s) VALUES ({big}, 'given') ;; SELECT LAST_INSERT_ID()"],
     ),
     feature(
@@ -567,10 +564,9 @@ pub const FEATURES: &[Feature] = &[
             "SELECT * FROM app.shared ;; ! reset ;; SELECT FOUND_ROWS()",
         ],
     ),
-    limited(
+    feature(
         "warnings beside an error",
         2,
-        "answered from the reply: the error and no more, see Limits",
         &[
             "SET character_set_client = ucs2 ;; SHOW WARNINGS",
             "[mysql] SHOW COUNT(*) WARNINGS",
@@ -578,10 +574,9 @@ pub const FEATURES: &[Feature] = &[
             "[mysql] SHOW ERRORS",
         ],
     ),
-    limited(
+    feature(
         "warnings of long ago",
         2,
-        "bug: MariaDB keeps them until a statement uses a table",
         &[
             "[mariadb] SHOW WARNINGS",
             "[mariadb] SHOW COUNT(*) WARNINGS",
@@ -703,10 +698,9 @@ pub const FEATURES: &[Feature] = &[
             "[mariadb] SELECT /*M! 5 */",
         ],
     ),
-    limited(
+    feature(
         "roles",
         2,
-        "bug: a reset leaves the role on the connection, for the next client",
         &[
             "SET ROLE replay_role ;; SELECT CURRENT_ROLE() ;; SET ROLE NONE",
             "SET ROLE nobody",
@@ -743,16 +737,14 @@ pub const FEATURES: &[Feature] = &[
             "[multi] SELECT CAST('a' AS SIGNED); SHOW WARNINGS",
         ],
     ),
-    limited(
+    feature(
         "several statements without asking for them",
         3,
-        "bug: the first COM_CHANGE_USER to a server user forgets that they are on",
         &["SELECT 1; SELECT 2", "SET {setting}; SELECT {expr}"],
     ),
-    limited(
+    feature(
         "a prepared transaction that is left behind",
         2,
-        "bug: MariaDB's reset leaves it on the connection, and the next client in it",
         &[
             "[mariadb] XA START 'x{c}' ;; INSERT INTO {t} {body} ;; XA END 'x{c}' ;; XA PREPARE 'x{c}' ;; XA COMMIT 'x{c}'",
         ],
@@ -838,22 +830,16 @@ pub const FEATURES: &[Feature] = &[
             "! bytes 7f",
         ],
     ),
-    limited(
+    feature(
         "options and resets",
         2,
-        "bug: the server keeps COM_SET_OPTION over a reset",
         &[
             "! set_option 0",
             "! set_option 1",
             "! set_option 0 ;; SELECT 1; SELECT 2 ;; ! set_option 1 ;; SELECT 1; SELECT 2",
         ],
     ),
-    limited(
-        "resets",
-        4,
-        "bug: a reset gives the collation of the login; the server gives its own",
-        &["! reset"],
-    ),
+    feature("resets", 4, &["! reset"]),
     feature(
         "resets and names",
         4,

@@ -38,10 +38,6 @@ impl Story {
     }
 }
 
-const TO_THE_RESET: &str = "pins last to the reset: the others starve";
-const KEPT_WARNINGS: &str =
-    "bug: MariaDB keeps warnings until a statement uses a table, Tidegate until the next statement";
-
 pub const STORIES: &[Story] = &[
     story(
         "variables of two clients on one connection",
@@ -88,7 +84,6 @@ pub const STORIES: &[Story] = &[
         2: SELECT @@time_zone
         1: SELECT @@time_zone",
     )
-    .limit("bug: MariaDB does not report it, so others get the value")
     .only(Flavor::MariaDb),
     story(
         "schemas",
@@ -178,8 +173,7 @@ pub const STORIES: &[Story] = &[
         1: SELECT @a
         2: SELECT @a
         3: SELECT @a",
-    )
-    .limit(TO_THE_RESET),
+    ),
     story(
         "last insert id in every spelling",
         1,
@@ -205,8 +199,7 @@ pub const STORIES: &[Story] = &[
         1: INSERT INTO t1 (id, s) VALUES (100, 'given')
         2: SELECT 1
         1: SELECT LAST_INSERT_ID()",
-    )
-    .limit("gives the id of the OK packet, see Limits"),
+    ),
     story(
         "counts of the last statement",
         1,
@@ -260,7 +253,6 @@ pub const STORIES: &[Story] = &[
         1: SELECT id FROM shared
         1: SHOW WARNINGS",
     )
-    .limit(KEPT_WARNINGS)
     .only(Flavor::MariaDb),
     story(
         "warnings end with the next statement",
@@ -280,8 +272,7 @@ pub const STORIES: &[Story] = &[
         2: SELECT CAST('two' AS UNSIGNED)
         1: SHOW WARNINGS
         2: SHOW WARNINGS",
-    )
-    .limit("warnings hold the connection"),
+    ),
     story(
         "warnings by halves",
         2,
@@ -345,8 +336,7 @@ pub const STORIES: &[Story] = &[
         1: DROP TEMPORARY TABLE temp
         2: SELECT * FROM temp
         1: SELECT * FROM temp",
-    )
-    .limit(TO_THE_RESET),
+    ),
     story(
         "table locks",
         2,
@@ -378,8 +368,7 @@ pub const STORIES: &[Story] = &[
         1: SELECT RELEASE_LOCK('a')
         2: SELECT GET_LOCK('a', 0)
         2: SELECT RELEASE_LOCK('a')",
-    )
-    .limit(TO_THE_RESET),
+    ),
     story(
         "handler",
         2,
@@ -497,8 +486,7 @@ pub const STORIES: &[Story] = &[
         2! reset
         2: SELECT CURRENT_ROLE()
         3: SELECT CURRENT_ROLE()",
-    )
-    .limit("bug: a reset leaves the role on the connection"),
+    ),
     story(
         "prepared statements on one connection",
         1,
@@ -593,8 +581,7 @@ pub const STORIES: &[Story] = &[
         2: SELECT 1
         3! login app
         3: SELECT 1; SELECT 2",
-    )
-    .limit("bug: the first COM_CHANGE_USER to a server user forgets that they are on"),
+    ),
     story(
         "last insert id of an insert that fails",
         1,
@@ -680,6 +667,5 @@ pub const STORIES: &[Story] = &[
         2: SELECT 1
         2: INSERT INTO t2 (s) VALUES ('b')",
     )
-    .limit("bug: a reset leaves it on the connection")
     .only(Flavor::MariaDb),
 ];

@@ -33,6 +33,8 @@ pub struct Deed {
     pub act: Act,
     /// The locks that `GET_LOCK('…')` names. `None`: a name is not a literal.
     pub locks: Option<Vec<Box<str>>>,
+    /// Locks of the locking service, which `RELEASE_ALL_LOCKS()` leaves.
+    pub other_locks: bool,
     /// `RELEASE_ALL_LOCKS()`, alone in a `SELECT` or `DO`.
     pub releases_all: bool,
 }
@@ -60,6 +62,11 @@ pub enum Act {
     Defines,
     CreateTemporary(Table),
     DropTables(Vec<Table>),
+    /// `ALTER TABLE`; `renames`: the table, a column, an index.
+    AlterTable {
+        renames: bool,
+    },
+    CreateIndex,
     HandlerOpen(Box<str>),
     /// `HANDLER … READ`
     HandlerRead,
@@ -122,6 +129,7 @@ pub fn deed(text: &[u8], reading: Reading, dialect: Dialect, always: bool) -> Op
         variables: variables(text, dialect),
         act,
         locks,
+        other_locks: hints.contains(Hints::GET_LOCK) && other_locks(text, dialect),
         releases_all: plain && releases_all(text, dialect),
     }))
 }
@@ -183,6 +191,13 @@ fn locks(text: &[u8], dialect: Dialect) -> Option<Vec<Box<str>>> {
     Some(names)
 }
 
+fn other_locks(text: &[u8], dialect: Dialect) -> bool {
+    let other = |token: Token<'_>| {
+        !token.is("get_lock") && matches!(token, Token::Word(raw) if takes_lock(raw))
+    };
+    Tokens::new(text, dialect).any(other)
+}
+
 fn takes_lock(raw: &[u8]) -> bool {
     super::words::lookup(raw) == super::words::Word::GetLock
 }
@@ -224,7 +239,12 @@ fn named(tokens: &[Token<'_>], dialect: Dialect) -> Option<Act> {
     let [first, rest @ ..] = tokens else { return None };
     let Token::Word(word) = first else { return None };
     match word.to_ascii_lowercase().as_slice() {
+        b"create" if rest.iter().take(2).any(|word| word.is("index")) => Some(Act::CreateIndex),
         b"create" => create_temporary(tokens),
+        b"alter" => {
+            words(rest, &["table"])?;
+            Some(Act::AlterTable { renames: rest.iter().any(|word| word.is("rename")) })
+        }
         b"drop" => drop(rest),
         b"handler" => handler(rest),
         b"prepare" => prepare(rest, dialect),
@@ -386,6 +406,9 @@ mod tests {
             Act::DropTables(vec![table("a"), table("b")])
         );
         assert_eq!(create("DROP TEMPORARY TABLE a;"), Act::DropTables(vec![table("a")]));
+        assert_eq!(create("ALTER TABLE a ADD b INT"), Act::AlterTable { renames: false });
+        assert_eq!(create("ALTER TABLE a RENAME TO b"), Act::AlterTable { renames: true });
+        assert_eq!(create("CREATE UNIQUE INDEX i ON a (x)"), Act::CreateIndex);
         assert_eq!(create("DROP TABLE a WAIT 5"), Act::Other);
         assert_eq!(create("DROP TABLE a; SELECT 1"), Act::Other);
         assert_eq!(create("DROP /*!40000 TABLE */ a"), Act::Other);

@@ -65,6 +65,8 @@ pub(super) struct Reader {
     whole: Whole,
     /// Between `/*!` and `*/`.
     in_executable: bool,
+    /// Its first word is behind.
+    entered: bool,
     /// An earlier statement may have changed how the server reads the bytes of the next one.
     reading_changed: bool,
     /// It has: what is between quotes, or no ASCII, may be something else by now.
@@ -92,6 +94,7 @@ impl Reader {
             only_sets: true,
             whole: Whole::Nothing,
             in_executable: false,
+            entered: false,
             reading_changed: false,
             wary: false,
             begun: false,
@@ -139,13 +142,15 @@ impl Reader {
             self.unreadable();
         }
         self.in_executable = true;
+        self.entered = false;
         self.hints |= Hints::EXECUTABLE_COMMENT;
         self.whole = Whole::Another;
         // If the server skips the comment, what follows it follows what was before it.
         if let Last::Word(word) = self.last {
             self.function(word);
         }
-        if self.seen.contains(Seen::CALLS) && self.doubtful {
+        let name = matches!(self.last, Last::Word(_) | Last::Name);
+        if self.seen.contains(Seen::CALLS) && self.doubtful && name {
             self.hints |= Hints::FUNCTION_CALL_IN_SET;
         }
         if self.last == Last::InsertIdOpened {
@@ -385,7 +390,9 @@ impl Reader {
 
     /// A word that may be the first of a statement.
     fn open(&mut self, word: Word) {
-        self.only_sets &= matches!(word, Word::Set | Word::Use) && !self.in_executable;
+        if !(self.in_executable && std::mem::replace(&mut self.entered, true)) {
+            self.only_sets &= matches!(word, Word::Set | Word::Use);
+        }
         if self.opening && self.head == Head::Empty {
             self.head = Head::of(word);
         }

@@ -292,7 +292,10 @@ impl Ledger {
         }
         let lasting = |name: &str| {
             let asked = matches!(name, "last_insert_id" | "identity");
-            !asked && !volatile(name) && !ignored(name) && !Tracking::NAMES.contains(&name)
+            // `statement_id` and `last_gtid` are reported where a client asked for all.
+            let settable = &self.login.defaults.tracked;
+            let known = settable.is_empty() || settable.contains(name);
+            known && !asked && !volatile(name) && !ignored(name) && !Tracking::NAMES.contains(&name)
         };
         let lasting: Vec<_> = variables.iter().copied().filter(|(name, _)| lasting(name)).collect();
         self.set_state(self.state.with_variables(lasting));
@@ -408,6 +411,8 @@ impl Ledger {
                 act,
                 Act::CreateTemporary(_)
                     | Act::DropTables(_)
+                    | Act::AlterTable { renames: false }
+                    | Act::CreateIndex
                     | Act::Prepare { .. }
                     | Act::Deallocate(_)
                     | Act::SetRole

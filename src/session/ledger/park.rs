@@ -9,6 +9,9 @@ use crate::session::question::{self, Question};
 use crate::session::{Pin, Pins, Tracking};
 use crate::wire::{Change, Completion, Outcome, Status, TextTable};
 
+/// More of one session are not kept: its connection is.
+const MOST_USER_VARIABLES: usize = 128;
+
 /// Variables that come with a character set.
 const CHARACTER_SETS: [&str; 4] = [
     "character_set_client",
@@ -91,7 +94,7 @@ impl Ledger {
                         self.pins.insert(Pin::Warnings);
                     }
                 }
-                Question::Variables(_) => self.on_variables(&table),
+                Question::Variables(names) => self.on_variables(&names, &table),
                 other => self.on_value(&other, &table),
             }
         }
@@ -198,13 +201,19 @@ impl Ledger {
                 Err(_) => self.pins.insert(Pin::UserVariable),
             }
         }
-        if !changes.is_empty() {
+        if self.state.user_variables().count() + changes.len() > MOST_USER_VARIABLES {
+            self.pins.insert(Pin::UserVariable);
+        } else if !changes.is_empty() {
             self.set_state(self.state.with_user_variables(changes));
         }
     }
 
     /// The values of what was set while the client's trackers were in place.
-    fn on_variables(&mut self, table: &TextTable) {
+    fn on_variables(&mut self, names: &[String], table: &TextTable) {
+        // sql_select_limit cuts this list, too.
+        if table.rows.len() < names.len() {
+            self.pins.insert(Pin::Unknown);
+        }
         self.unreported.clear();
         self.open.remove(Open::UNREPORTED);
         let mut variables = Vec::new();

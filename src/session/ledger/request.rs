@@ -127,10 +127,19 @@ impl Ledger {
         let defaults = Arc::clone(&self.login.defaults);
         let warning = defaults.found_rows_warning.as_ref();
         self.diagnostics.note_answered(&asked, defaults.mariadb, warning);
+        if self.select_limit() == Some(0) && !matches!(asked, Asked::Conditions { .. }) {
+            self.diagnostics.found_rows = 0;
+        }
         Some(answer)
     }
 
+    fn select_limit(&self) -> Option<u32> {
+        let limit = self.state.variable("sql_select_limit")?.parse::<u64>().ok()?;
+        u32::try_from(limit).ok()
+    }
+
     fn answer(&self, asked: &Asked) -> Answer {
+        let rows = self.select_limit() != Some(0);
         let cell = |about, heading: &str, value| Cell { about, heading: heading.into(), value };
         match asked {
             Asked::Values(values) => {
@@ -139,7 +148,7 @@ impl Ledger {
                 let cells = values
                     .iter()
                     .map(|(about, heading)| cell(*about, heading, self.diagnostics.value(*about)));
-                Answer::Row { cells: cells.collect(), warnings: u16::from(warns) }
+                Answer::Row { cells: cells.collect(), warnings: u16::from(warns), rows }
             }
             Asked::Count { errors_only } => {
                 let (about, heading) = if *errors_only {
@@ -148,9 +157,12 @@ impl Ledger {
                     (About::WarningCount, "@@session.warning_count")
                 };
                 let count = self.diagnostics.count(*errors_only);
-                Answer::Row { cells: vec![cell(about, heading, Some(count))], warnings: 0 }
+                let cells = vec![cell(about, heading, Some(count))];
+                Answer::Row { cells, warnings: 0, rows }
             }
             &Asked::Conditions { errors_only, offset, limit } => {
+                let own = self.select_limit().filter(|_| limit == u32::MAX);
+                let limit = own.unwrap_or(limit);
                 Answer::Conditions { errors_only, offset, limit }
             }
         }

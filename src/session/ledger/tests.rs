@@ -415,9 +415,14 @@ fn the_clients_trackers_are_its_own() {
     };
     assert!(names.contains(&"time_zone".to_owned()) && !names.contains(&"sql_mode".to_owned()));
     let values = |question: &Question| match question {
-        Question::Variables(_) => {
-            let mut values = table(&["time_zone", "UTC"]);
-            values.rows.extend(table(&["session_track_state_change", "ON"]).rows);
+        Question::Variables(names) => {
+            let value = |name: &String| match name.as_str() {
+                "time_zone" => table(&[name, "UTC"]).rows,
+                "session_track_state_change" => table(&[name, "ON"]).rows,
+                _ => table(&[name, "utf8mb4"]).rows,
+            };
+            let values = names.iter().flat_map(value).collect();
+            let values = TextTable { columns: Vec::new(), rows: values };
             (rows(2), values)
         }
         _ => (ok(AUTOCOMMIT, vec![]), TextTable::default()),
