@@ -42,11 +42,15 @@ failures() {
         function flush() {
             if (key != "" && !(key in seen)) {
                 seen[key] = found = 1
-                print key "\t" (left == "" ? "no connection" : left " became " right)
+                if (left == "") said = "no connection"
+                else if (left == right) said = left ", of other bytes"
+                else said = short(left) " became " short(right)
+                print key "\t" said
             }
             key = left = right = ""
         }
-        function packet(line) { sub(/^ *(\[[0-9]+\] [0-9]+ bytes, )?/, "", line); return line }
+        function short(text) { return length(text) > 90 ? substr(text, 1, 87) "..." : text }
+        function packet(line) { sub(/^ *(\[[0-9]+\] [0-9]+ bytes, )?/, "", line); sub(/[, ]+$/, "", line); return line }
         function section_ends() {
             flush()
             if (test != "" && !found) print flavor ": the " kind " broke off\t" panic
