@@ -175,8 +175,11 @@ bitflags! {
 }
 
 /// Status flags that say something of the session, not of one reply.
-const LASTING_STATUS: Status =
-    Status::SERVER_STATUS_AUTOCOMMIT.union(Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES);
+///
+/// MariaDB has one more, which MySQL leaves clear: `SERVER_STATUS_ANSI_QUOTES`.
+const LASTING_STATUS: Status = Status::SERVER_STATUS_AUTOCOMMIT
+    .union(Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES)
+    .union(Status::from_bits_retain(0x8000));
 
 /// Character sets in which a byte of a quote or a backslash may be half a character.
 const UNSAFE_CHARSETS: [&str; 6] = ["big5", "cp932", "gb18030", "gbk", "sjis", "swe7"];

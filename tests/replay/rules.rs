@@ -54,6 +54,17 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "malformed_packet",
+        why: "MySQL ends the words of error 1835 with a full stop, MariaDB does not; Tidegate does",
+        apply: |_, _, packets| {
+            for packet in packets.iter_mut().filter(|packet| is_error(packet, 1835)) {
+                if packet.payload.last() == Some(&b'.') {
+                    packet.payload.pop();
+                }
+            }
+        },
+    },
+    Rule {
         name: "statement_without_cursor",
         why: "bug: error 1421 through Tidegate has the server's own id of the statement",
         apply: |_, _, packets| {
