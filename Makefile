@@ -2,7 +2,7 @@
 
 SECONDS ?= 60
 
-.PHONY: help lint test test-fast soak demo servers clean-servers
+.PHONY: help lint test test-fast soak mutations demo servers clean-servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -25,6 +25,9 @@ test-fast: ## the tests that need nothing installed
 soak: ## random input for SECONDS=60, and random scripts compared with the server's answers
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) cargo test --locked --test soak -- --nocapture
 	TIDEGATE_REPLAY_SECONDS=$(SECONDS) cargo test --locked --test replay chance -- --nocapture
+
+mutations: servers ## does the replay notice a Tidegate that is wrong? Some ten minutes
+	@tests/mutations/run.sh
 
 # Without MySQL (it comes from Debian sid) the demo runs on MariaDB.
 demo: ## 3,000 rude clients against max_connections=50, without and with Tidegate; KEEP=1 leaves it up

@@ -36,9 +36,6 @@ pub struct Connection {
     pub state: Arc<SessionState>,
     pub statements: ServerStatements,
     pub facts: Arc<Facts>,
-    /// User variables were set on it and then undone: NULL, which looks a little different from
-    /// never set.
-    pub has_ghosts: bool,
     /// A statement may have changed the role, which no reset undoes.
     pub role_in_doubt: bool,
     /// In an XA transaction: one that is prepared outlives a reset on MariaDB.

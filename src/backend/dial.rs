@@ -226,7 +226,6 @@ impl Connection {
         self.first_status = finish(&mut self.stream, &mut prover, capabilities).await?;
         self.identity = identity;
         self.statements.clear();
-        self.has_ghosts = false;
         self.state = Arc::new(self.facts.baseline(schema, self.state.multi_statements()));
         dialer.prepare(self).await
     }
@@ -282,7 +281,6 @@ fn fresh(
         identity,
         format: ServerFormat::of(capabilities),
         state: Arc::new(facts.baseline(schema, false)),
-        has_ghosts: false,
         role_in_doubt: false,
         in_xa: false,
         init_query: "".into(),

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::connection::refused;
 use super::{BackendError, Connection, Facts};
-use crate::session::{Charset, SessionState};
+use crate::session::{Charset, NEUTRAL_SCHEMA, SessionState};
 use crate::wire::{Change, Command, Expect, put_command};
 
 impl Connection {
@@ -19,12 +19,43 @@ impl Connection {
         if self.role_in_doubt && !self.has_first_role().await? {
             return Err(BackendError::Role);
         }
-        (self.has_ghosts, self.role_in_doubt) = (false, false);
+        self.role_in_doubt = false;
         self.statements.clear();
         self.set_up_after(Some(Command::ResetConnection)).await?;
         let multi_statements = self.state.multi_statements();
         self.state = Arc::new(self.facts.baseline(self.state.schema(), multi_statements));
         Ok(())
+    }
+
+    /// Would a reset take away everything there may be, without a look?
+    pub fn resets_blindly(&self) -> bool {
+        !self.role_in_doubt && !self.in_xa
+    }
+
+    /// The same, to travel ahead of a request: the commands, and what is expected back for each. The
+    /// connection is on neutral ground then, where it had a schema, and none of them is ever refused.
+    pub fn put_reset(&mut self, out: &mut BytesMut) -> Vec<Expect> {
+        self.statements.clear();
+        let mut expected = Vec::with_capacity(4);
+        put_command(out, Command::ResetConnection, b"");
+        expected.push(Expect::Single);
+        let neutral = self.state.schema().map(|_| NEUTRAL_SCHEMA);
+        if let Some(schema) = neutral {
+            put_command(out, Command::InitDb, schema.as_bytes());
+            expected.push(Expect::Single);
+        }
+        self.put_setup(out, &mut expected);
+        self.state = Arc::new(self.facts.baseline(neutral, self.state.multi_statements()));
+        expected
+    }
+
+    fn put_setup(&self, out: &mut BytesMut, expected: &mut Vec<Expect>) {
+        self.format.put_query(out, &self.setup_statement());
+        expected.push(Expect::Query);
+        if !self.init_query.is_empty() {
+            self.format.put_query(out, &self.init_query);
+            expected.push(Expect::Query);
+        }
     }
 
     pub(super) async fn set_up(&mut self) -> Result<(), BackendError> {
@@ -50,12 +81,7 @@ impl Connection {
                 expected.push(Expect::Single);
             }
         }
-        self.format.put_query(&mut out, &self.setup_statement());
-        expected.push(Expect::Query);
-        if !self.init_query.is_empty() {
-            self.format.put_query(&mut out, &self.init_query);
-            expected.push(Expect::Query);
-        }
+        self.put_setup(&mut out, &mut expected);
         self.stream.send(&out).await?;
         let mut last = Vec::new();
         for completion in self.replies(&expected).await? {

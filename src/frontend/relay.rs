@@ -301,7 +301,7 @@ impl Session {
                 Err(nonsense_text("a SET that was taken before is refused now"))
             }
             Ahead::Signal => Ok(None),
-            Ahead::Other | Ahead::Neutral | Ahead::Always => {
+            Ahead::Other | Ahead::Neutral | Ahead::Always | Ahead::Reset(_) => {
                 Err(nonsense_text("a restore is refused"))
             }
         }

@@ -37,11 +37,17 @@ pub(super) enum Ahead {
     Neutral,
     /// Its error is what it is sent for.
     Signal,
+    /// A part of a reset.
+    Reset(Expect),
 }
 
 impl Ahead {
     pub fn expect(self) -> Expect {
-        if self == Self::Neutral { Expect::Query } else { Expect::Single }
+        match self {
+            Self::Neutral => Expect::Query,
+            Self::Reset(expect) => expect,
+            _ => Expect::Single,
+        }
     }
 }
 
@@ -93,9 +99,8 @@ impl Session {
         borrowed.statements.put_closes(&mut prefix.bytes);
         let want = Arc::clone(self.ledger.state());
         if !held {
-            let others = borrowed.state.user_variables().next().is_some();
-            if forward.reads_unset && (others || borrowed.has_ghosts) {
-                Box::pin(self.reset_for(borrowed)).await?;
+            if Restore::is_stained(&borrowed.state, &want) {
+                Box::pin(self.clear(borrowed, &mut prefix)).await?;
             }
             self.approach(borrowed, &want, &mut prefix).await?;
         }
@@ -141,16 +146,32 @@ impl Session {
             return Ok(());
         }
         let untried = difference(borrowed, want)?;
-        if let Some(text) = untried.set().filter(|text| !is_proven(borrowed, text)) {
+        let unproven = untried.set().filter(|text| !is_proven(borrowed, text));
+        let other_role = borrowed.state.role() != want.role();
+        if unproven.is_some() || other_role {
+            // What goes alone goes behind what is due already, a reset above all.
+            let held = Arc::clone(&borrowed.state);
+            Box::pin(self.flush(borrowed, prefix, &held)).await?;
+        }
+        if let Some(text) = unproven {
             Box::pin(self.try_alone(borrowed, text, want)).await?;
         }
-        if borrowed.state.role() != want.role() {
+        if other_role {
             Box::pin(self.enter_role(borrowed, want)).await?;
         }
-        let undone = borrowed.state.user_variables().next().is_some();
-        borrowed.has_ghosts |= undone;
         for step in &difference(borrowed, want)?.steps {
             prefix.push(step, borrowed.format);
+        }
+        Ok(())
+    }
+
+    /// Takes everything off the connection, in the same write as what follows where that is safe.
+    async fn clear(&mut self, borrowed: &mut Borrowed, prefix: &mut Prefix) -> Result<(), Trouble> {
+        if !borrowed.resets_blindly() {
+            return self.reset_for(borrowed).await;
+        }
+        for expect in borrowed.put_reset(&mut prefix.bytes) {
+            prefix.replies.push(Ahead::Reset(expect));
         }
         Ok(())
     }

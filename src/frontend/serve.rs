@@ -186,7 +186,9 @@ impl Session {
         self.shared.metrics.client.bytes.of(Direction::In).inc_by(incoming.here as u64);
         let Some(command) = incoming.command.and_then(Command::from_byte) else {
             self.skip(incoming).await?;
-            return self.say(&Word::refusal(Refusal::UnknownCommand), 1).await;
+            let word = Word::refusal(Refusal::UnknownCommand);
+            self.ledger.on_refused(&Word::refusal(Refusal::UnknownCommand).into());
+            return self.say(&word, 1).await;
         };
         self.shared.metrics.client.queries.at(command as usize).inc();
         if let Err(word) = self.look_for_attributes(incoming) {
@@ -218,6 +220,12 @@ impl Session {
         let seq = self.skip(incoming).await?;
         let mut out = BytesMut::with_capacity(128);
         self.put_answer(&mut out, seq, answer);
+        // What could not be told now can still be asked for alone.
+        if let Answer::Refuse(refusal) = answer
+            && *refusal != Refusal::DiagnosticsGone
+        {
+            self.ledger.on_refused(&Word::refusal(*refusal).into());
+        }
         self.release_if_free().await;
         if out.is_empty() { Ok(()) } else { self.write(&out).await }
     }

@@ -70,7 +70,7 @@ impl Pool {
 
     /// The usual case: a connection of this login lies on the shelf.
     fn at_once(&self, want: &Want<'_>, seat: Seated) -> Result<Borrowed, Seated> {
-        let Some((live, fit)) = self.take_idle(want, Fit::Schema) else { return Err(seat) };
+        let Some((live, fit)) = self.take_idle(want, Fit::Stained) else { return Err(seat) };
         let way = if fit == Fit::Exact { BorrowWay::Warm } else { BorrowWay::Restored };
         Ok(self.hand_out(live, seat, way))
     }
@@ -115,7 +115,7 @@ impl Pool {
         loop {
             // Registered before looking, so that nothing comes unseen.
             let arrived = self.0.arrived.notified();
-            if let Some((live, fit)) = self.take_idle(want, Fit::Schema) {
+            if let Some((live, fit)) = self.take_idle(want, Fit::Stained) {
                 let way = if fit == Fit::Exact { BorrowWay::Warm } else { BorrowWay::Restored };
                 return Ok(self.hand_out(live, seat, way));
             }

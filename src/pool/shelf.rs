@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Live;
 use super::borrow::Want;
 use crate::backend::{Connection, Identity};
-use crate::session::SessionState;
+use crate::session::{Restore, SessionState};
 
 #[derive(Default)]
 pub(super) struct Shelf {
@@ -28,6 +28,8 @@ pub(super) enum Fit {
     Room,
     /// COM_CHANGE_USER makes it fit.
     ChangeUser,
+    /// The same login; something is on it that only a reset takes away.
+    Stained,
     /// The same login; schema and variables differ.
     Schema,
     /// Only variables differ.
@@ -112,6 +114,9 @@ fn fit_of(has: &Identity, holds: &SessionState, wants: &Identity, state: &Sessio
     if std::ptr::eq(holds, state) || holds == state {
         return Fit::Exact;
     }
+    if Restore::is_stained(holds, state) && (state.schema().is_some() || holds.schema().is_none()) {
+        return Fit::Stained;
+    }
     match (holds.schema(), state.schema()) {
         (has, wants) if has == wants => Fit::Variables,
         // No command takes a schema away but a new login.
@@ -146,6 +151,10 @@ mod tests {
         assert_eq!(fit_of(&app, &role, &identity("other"), &a), Fit::Room);
         assert_eq!(fit_of(&app, &role, &app, &a.with_role(Some("s"))), Fit::Variables);
         assert_eq!(fit_of(&app, &a, &app, &role), Fit::Variables);
+        let value = Some(crate::session::UserValue::Value("1".into()));
+        let stained = a.with_user_variables([("x".into(), value)]);
+        assert_eq!(fit_of(&app, &stained, &app, &a), Fit::Stained);
+        assert_eq!(fit_of(&app, &a, &app, &stained), Fit::Variables);
         assert_eq!(fit_of(&app, &state(Some("b")), &app, &a), Fit::Schema);
         assert_eq!(fit_of(&app, &state(None), &app, &a), Fit::Schema);
         assert_eq!(fit_of(&app, &a, &app, &state(None)), Fit::ChangeUser);

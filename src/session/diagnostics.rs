@@ -44,6 +44,9 @@ pub struct Diagnostics {
     failed: Option<[u8; 5]>,
 }
 
+/// As long as a list may grow by what the proxy refuses.
+const MOST_ADDED: usize = 64;
+
 /// More than this of one statement is not kept: the connection is.
 const MOST_BYTES: usize = 16 * 1024;
 
@@ -64,6 +67,17 @@ impl Diagnostics {
     pub fn note_error(&mut self, error: &ErrPacket) {
         self.clear_conditions();
         (self.warnings, self.errors, self.untold) = (1, 1, true);
+        self.failed = Some(error.state);
+        self.conditions.push(Condition::of(error));
+    }
+
+    /// The same, of a command that is no statement and so ends no list.
+    pub fn add_error(&mut self, error: &ErrPacket) {
+        if self.conditions.is_empty() || self.conditions.len() >= MOST_ADDED {
+            return self.note_error(error);
+        }
+        self.warnings += 1;
+        self.errors += 1;
         self.failed = Some(error.state);
         self.conditions.push(Condition::of(error));
     }

@@ -22,7 +22,9 @@ use super::hints::{self, About, Deed, Dialect, Hints, Reading};
 use super::library::{Library, Statement};
 use super::statement::Statements;
 use super::{Charset, Defaults, Diagnostics, Holdings, Inner, Pins, SessionState, Tracking};
-use crate::wire::{Capabilities, Command, Completion, Expect, Outcome, Status, TrackFilter};
+use crate::wire::{
+    Capabilities, Command, Completion, ErrPacket, Expect, Outcome, Status, TrackFilter,
+};
 
 /// What a login decides, and COM_RESET_CONNECTION returns to.
 #[derive(Clone, Debug)]
@@ -125,9 +127,6 @@ pub struct Forward {
     pub signal: bool,
     /// The statement names the client's own trackers: they must be in place while it runs.
     pub tracking: bool,
-    /// It reads a user variable that its session never set, which must look like one that nobody
-    /// ever set.
-    pub reads_unset: bool,
 }
 
 impl Forward {
@@ -140,7 +139,6 @@ impl Forward {
             neutral: false,
             signal: false,
             tracking: false,
-            reads_unset: false,
         }
     }
 }
@@ -271,9 +269,12 @@ impl Ledger {
         }
     }
 
-    /// A new user on the same wire: nothing of the old session stays.
+    /// A new user on the same wire: nothing of the old session stays but the option of several
+    /// statements.
     pub fn log_in(&mut self, login: Login) {
+        let multi_statements = self.state.multi_statements();
         *self = Self::new(login, Arc::clone(&self.library));
+        self.set_state(self.state.with_multi_statements(multi_statements));
     }
 
     /// COM_RESET_CONNECTION: everything returns to what it was after the login, but the schema, the
@@ -467,13 +468,31 @@ impl Ledger {
         }
     }
 
+    /// What the proxy itself has said to the client in place of a reply, which a server would have
+    /// noted.
+    pub fn on_refused(&mut self, error: &ErrPacket) {
+        let statement = matches!(
+            self.pending.command,
+            Some(Command::Query | Command::StmtPrepare | Command::InitDb)
+        );
+        // What is no statement adds to the list of the one before.
+        if statement {
+            self.diagnostics.note_error(error);
+        } else {
+            self.diagnostics.add_error(error);
+        }
+        self.diagnostics.untold = false;
+        self.asked = true;
+    }
+
     /// What becomes of the connection, as far as is known.
     pub fn decide(&mut self) -> Disposition {
         if self.open.contains(Open::LOCKS) && self.holdings.locks().is_empty() {
             self.open.remove(Open::LOCKS);
         }
         // What changes now would go unseen.
-        if self.open.intersects(Open::TRACKING | Open::UNREPORTED) {
+        let id_in_doubt = self.open.contains(Open::INSERT_ID) && self.doubtful_id.is_some();
+        if id_in_doubt || self.open.intersects(Open::TRACKING | Open::UNREPORTED) {
             return Disposition::Ask;
         }
         if self.in_transaction || !self.held_by_locks_only() && self.holds() {

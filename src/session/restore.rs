@@ -32,6 +32,12 @@ pub struct Restore {
 pub const NEUTRAL_SCHEMA: &str = "information_schema";
 
 impl Restore {
+    /// Has a connection that holds `have` what no command by name takes away without a trace? A user
+    /// variable that is NULL is not one that was never set.
+    pub fn is_stained(have: &SessionState, want: &SessionState) -> bool {
+        have.user_variables().any(|(name, _)| want.user_variable(name).is_none())
+    }
+
     /// `None` when no sequence of commands leads there: a connection that has a schema cannot be
     /// told to have none, nor one whose role was set to take what the login gave.
     ///
@@ -152,13 +158,6 @@ fn set_user_variables(have: &SessionState, want: &SessionState) -> Option<String
             }
         }
     }
-    for (name, _) in have.user_variables() {
-        if want.user_variable(name).is_none() {
-            // NULL keeps the type and collation of what was there; this has those of never set.
-            assign(name, "x''");
-            assign(name, "NULL");
-        }
-    }
     (!text.is_empty()).then_some(text)
 }
 
@@ -235,19 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn user_variables_are_set_and_undone() {
+    fn user_variables_are_set_and_never_undone() {
         let value = |text: &str| Some(UserValue::Value(text.into()));
         let null = Some(UserValue::Null("0".into()));
-        let have =
-            state(None).with_user_variables([("a".into(), value("1")), ("b".into(), null.clone())]);
-        let want =
-            state(None).with_user_variables([("c".into(), value("x''")), ("d".into(), null)]);
-        assert_eq!(
-            steps(&have, &want),
-            [Step::Always(
-                "SET @`c`=x'',@`d`=0,@`d`=NULL,@`a`=x'',@`a`=NULL,@`b`=x'',@`b`=NULL".into()
-            )]
-        );
+        let have = state(None).with_user_variables([("a".into(), value("1"))]);
+        let want = have.with_user_variables([("c".into(), value("x''")), ("d".into(), null)]);
+        assert_eq!(steps(&have, &want), [Step::Always("SET @`c`=x'',@`d`=0,@`d`=NULL".into())]);
+        assert!(!Restore::is_stained(&have, &want));
+        assert!(Restore::is_stained(&want, &have));
     }
 
     #[test]

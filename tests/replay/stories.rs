@@ -140,6 +140,15 @@ pub const STORIES: &[Story] = &[
         2: COMMIT",
     ),
     story(
+        "one transaction's characteristics on one connection",
+        1,
+        "
+        1: SET TRANSACTION READ ONLY
+        2: INSERT INTO t2 (s) VALUES ('yes')
+        1: INSERT INTO t1 (s) VALUES ('no')
+        1: INSERT INTO t1 (s) VALUES ('yes')",
+    ),
+    story(
         "user variables of every type",
         3,
         "
@@ -205,6 +214,15 @@ pub const STORIES: &[Story] = &[
         2: SELECT FOUND_ROWS()
         1: SELECT SQL_CALC_FOUND_ROWS id FROM shared LIMIT 2
         1: SELECT FOUND_ROWS()",
+    ),
+    story(
+        "the count of a statement with rows",
+        1,
+        "
+        1: INSERT INTO t1 (s) VALUES ('a'), ('b')
+        1: SELECT * FROM shared
+        2: UPDATE t2 SET s = 'x'
+        1: SELECT ROW_COUNT()",
     ),
     story(
         "counts inside a larger statement",

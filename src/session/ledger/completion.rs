@@ -48,9 +48,19 @@ impl Ledger {
     pub(super) fn note_diagnostics(&mut self, pending: &Pending, completion: &Completion) {
         let statement = matches!(
             pending.command,
-            Some(Command::Query | Command::StmtExecute | Command::StmtPrepare | Command::InitDb)
+            Some(
+                Command::Query
+                    | Command::StmtExecute
+                    | Command::StmtPrepare
+                    | Command::InitDb
+                    | Command::FieldList
+            )
         );
         if !statement {
+            if let Outcome::Err(error) = &completion.outcome {
+                self.diagnostics.note_error(error);
+                self.diagnostics.row_count = -1;
+            }
             return;
         }
         self.open.remove(Open::FOUND_ROWS);
@@ -117,14 +127,16 @@ impl Ledger {
         });
         let given = given || updated;
         if given && !reports {
+            // Where the connection has not been told this session's, it may have another's.
+            self.insert_id_told = pending.insert_id_told;
             self.doubtful_id = NonZeroU64::new(id).filter(|_| !pending.insert_id_told);
             self.open.insert(Open::INSERT_ID);
-        } else {
-            self.diagnostics.last_insert_id = id;
-            self.doubtful_id = None;
-            self.open.remove(Open::INSERT_ID);
+            return;
         }
+        self.diagnostics.last_insert_id = id;
+        self.doubtful_id = None;
         self.insert_id_told = true;
+        self.open.remove(Open::INSERT_ID);
     }
 
     /// What the trackers do not tell. A hint only ever adds a pin; whether the statement failed

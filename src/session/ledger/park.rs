@@ -174,6 +174,7 @@ impl Ledger {
         let doubtful = self.doubtful_id.take();
         if doubtful.is_none_or(|doubtful| doubtful.get() == id) {
             self.diagnostics.last_insert_id = id;
+            self.insert_id_told = true;
         }
     }
 

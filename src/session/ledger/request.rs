@@ -70,20 +70,8 @@ impl Ledger {
         Forward {
             insert_id,
             neutral: !held && reading.hints.intersects(ABOUT_THE_LAST),
-            reads_unset: !held && self.reads_unset(reading),
             ..Forward::plain(expect)
         }
-    }
-
-    fn reads_unset(&self, reading: Reading) -> bool {
-        if !reading.hints.contains(Hints::USER_VARIABLE) {
-            return false;
-        }
-        let statement = self.pending.statement.and_then(|id| self.statements.get(id));
-        let of_statement = statement.and_then(|prepared| prepared.statement.deed.as_deref());
-        let deed = self.pending.deed.as_deref().or(of_statement);
-        let names = deed.and_then(|deed| deed.variables.as_ref());
-        names.is_none_or(|names| names.iter().any(|it| self.state.user_variable(it).is_none()))
     }
 
     /// `EXECUTE name` does what the text does that was prepared under the name, if it is known.
