@@ -2,7 +2,7 @@
 
 SECONDS ?= 60
 
-.PHONY: help lint test test-fast soak mutations demo servers clean-servers
+.PHONY: help lint test test-fast soak mutations demo bench-state servers clean-servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -34,6 +34,11 @@ demo: ## 3,000 rude clients against max_connections=50, without and with Tidegat
 	@tests/servers/install.sh mysql || tests/servers/install.sh mariadb
 	cargo build --locked --release --bin tidegate --example demo
 	@"$$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"/release/examples/demo
+
+bench-state: ## what it costs to restore a session's state; ROUNDS=5 SECONDS_EACH=3
+	@tests/servers/install.sh mysql || tests/servers/install.sh mariadb
+	cargo build --locked --release --bin tidegate --example state
+	@"$$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"/release/examples/state
 
 servers: ## install the servers and drivers that the tests use
 	@tests/servers/install.sh all
