@@ -61,7 +61,9 @@ impl Connection {
         facts.role = self.role().await?;
         self.learn_collations(&mut facts).await?;
         let names = if facts.mariadb {
-            self.names(MARIADB_SETTABLE).await?
+            // One of them, max_allowed_packet, is refused all the same.
+            let all = self.names(MARIADB_SETTABLE).await?;
+            self.settable(all).await?
         } else {
             let all = self.names("SHOW SESSION VARIABLES").await?;
             self.settable(all).await?

@@ -308,6 +308,20 @@ impl Session {
         if lost { Err(End::ServerLost) } else { Ok(()) }
     }
 
+    /// Nothing was sent, but what held the connection may have ended.
+    pub(super) async fn let_go_if_free(&mut self, mut borrowed: Borrowed) {
+        let mut disposition = self.ledger.decide();
+        if disposition == Disposition::Ask {
+            disposition = Box::pin(self.ask(&mut borrowed)).await;
+        }
+        if borrowed.busy {
+            self.part_with(borrowed, None).await;
+            self.ledger.on_lost();
+        } else {
+            self.keep_or_give_back(borrowed, disposition).await;
+        }
+    }
+
     async fn keep_or_give_back(&mut self, mut borrowed: Borrowed, disposition: Disposition) {
         let state = if borrowed.astray {
             Arc::new(self.ledger.state().with_schema(borrowed.state.schema()))

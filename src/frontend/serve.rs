@@ -232,11 +232,8 @@ impl Session {
 
     /// Closing a statement may have ended what held the connection.
     async fn release_if_free(&mut self) {
-        if !self.ledger.holds()
-            && let Some(borrowed) = self.borrowed.take()
-        {
-            let state = Arc::clone(&borrowed.state);
-            self.part_with(borrowed, Some(&state)).await;
+        if let Some(borrowed) = self.borrowed.take() {
+            self.let_go_if_free(borrowed).await;
         }
     }
 

@@ -115,7 +115,8 @@ fn fit_of(has: &Identity, holds: &SessionState, wants: &Identity, state: &Sessio
         return Fit::Exact;
     }
     if Restore::is_stained(holds, state) && (state.schema().is_some() || holds.schema().is_none()) {
-        return Fit::Stained;
+        // A reset would be refused where there is a role.
+        return if holds.role().is_some() { Fit::Room } else { Fit::Stained };
     }
     match (holds.schema(), state.schema()) {
         (has, wants) if has == wants => Fit::Variables,

@@ -16,6 +16,8 @@ pub struct Ran<'a> {
     pub deed: Option<&'a Deed>,
     /// `false`: an error, before which a part of it may have run.
     pub ok: bool,
+    /// It gave a row, or was no SELECT.
+    pub rows: bool,
     pub schema: Option<&'a str>,
 }
 
@@ -204,6 +206,7 @@ impl Held {
             _ => {}
         }
         if self.tables.len() > MOST {
+            self.tables.clear();
             self.nameless.insert(Pin::TemporaryTable);
         }
     }
@@ -221,6 +224,7 @@ impl Held {
             _ => {}
         }
         if self.handlers.len() > MOST {
+            self.handlers.clear();
             self.nameless.insert(Pin::Handler);
         }
     }
@@ -242,16 +246,16 @@ impl Held {
             _ => {}
         }
         if self.prepared.len() > MOST {
+            self.prepared.clear();
             self.nameless.insert(Pin::TextPrepare);
         }
     }
 
     fn on_locks(&mut self, ran: Ran<'_>) {
-        if ran.deed.is_some_and(|deed| deed.releases_all && ran.ok) {
-            self.locks.clear();
-            if !self.other_locks {
-                self.nameless.remove(Pin::UserLock);
-            }
+        // Those with a name are asked about in any case.
+        let released = ran.deed.is_some_and(|deed| deed.releases_all && ran.ok && ran.rows);
+        if released && !self.other_locks {
+            self.nameless.remove(Pin::UserLock);
         }
         self.other_locks |= ran.deed.is_some_and(|deed| deed.other_locks);
         if !ran.reading.hints.contains(Hints::GET_LOCK) {
@@ -268,6 +272,7 @@ impl Held {
             None => self.nameless.insert(Pin::UserLock),
         }
         if self.locks.len() > MOST {
+            self.locks.clear();
             self.nameless.insert(Pin::UserLock);
         }
     }
@@ -315,7 +320,7 @@ mod tests {
             (reading, hints::deed(text, reading, dialect, true))
         };
         let (reading, deed) = read(sql.as_bytes());
-        let ran = Ran { reading, deed: deed.as_deref(), ok, schema: Some("app") };
+        let ran = Ran { reading, deed: deed.as_deref(), ok, rows: true, schema: Some("app") };
         holdings.on_statement(ran, |text| {
             let (reading, deed) = read(text);
             Some(Inner { reading, deed })
@@ -355,7 +360,6 @@ mod tests {
             (&["FLUSH TABLES WITH READ LOCK"], "instance_lock", "UNLOCK TABLES"),
             (&["LOCK INSTANCE FOR BACKUP"], "instance_lock", "UNLOCK INSTANCE"),
             (&["BACKUP STAGE START", "BACKUP STAGE FLUSH"], "instance_lock", "BACKUP STAGE END"),
-            (&["SELECT GET_LOCK('a', 1)"], "user_lock", "SELECT RELEASE_ALL_LOCKS()"),
             (&["SELECT GET_LOCK(?, 1)"], "user_lock", "DO RELEASE_ALL_LOCKS()"),
         ];
         for (begin, pin, end) in stories {

@@ -316,7 +316,12 @@ impl Ledger {
 
     /// Is there anything on the connection that would be lost with it, beside a transaction?
     pub fn would_lose(&self) -> bool {
-        let unread = Open::COLLATION | Open::ROLE | Open::TRACKING | Open::UNREPORTED;
+        let unread = Open::COLLATION
+            | Open::ROLE
+            | Open::TRACKING
+            | Open::UNREPORTED
+            | Open::INSERT_ID
+            | Open::FOUND_ROWS;
         !self.pins().is_empty() || !self.dirty.is_empty() || self.open.intersects(unread)
     }
 
@@ -395,6 +400,10 @@ impl Ledger {
     /// `held`: the session has a connection already.
     pub fn on_request(&mut self, request: &Request<'_>, held: bool) -> Plan {
         self.pending = Pending { command: Some(request.command), ..Pending::default() };
+        if !held {
+            // A plan that came to nothing may have said that it is.
+            self.insert_id_told = false;
+        }
         match request.command {
             Command::Quit => Plan::Quit,
             Command::Query => self.on_query(request, held),
@@ -453,13 +462,14 @@ impl Ledger {
         self.note_statement(&pending, completion);
         match completion.status {
             Some(status) if matches!(completion.outcome, Outcome::Ok) => self.on_status(status),
-            _ => self.after_error(&pending, reading),
+            _ => self.after_error(&pending, reading, completion),
         }
         self.decide()
     }
 
     /// The server's word on the transaction.
     fn on_status(&mut self, status: Status) {
+        self.open.remove(Open::STATUS);
         let lasting = status & LASTING_STATUS;
         if lasting != self.status {
             self.status = lasting;

@@ -72,7 +72,7 @@ impl Restore {
         if have.next_transaction() != want.next_transaction() {
             // Outside a transaction it ends nothing but what was said of the next one.
             if have.next_transaction().is_some() {
-                steps.push(Step::Always("ROLLBACK".into()));
+                steps.push(Step::Always("ROLLBACK AND NO CHAIN NO RELEASE".into()));
             }
             let said = want.next_transaction().into_iter().flat_map(|text| text.split(';'));
             let said = said.map(str::trim).filter(|text| !text.is_empty());
@@ -263,7 +263,7 @@ mod tests {
                 always("SET TRANSACTION READ ONLY")
             ]
         );
-        assert_eq!(steps(&said, &state(None)), [always("ROLLBACK")]);
+        assert_eq!(steps(&said, &state(None)), [always("ROLLBACK AND NO CHAIN NO RELEASE")]);
     }
 
     #[test]

@@ -8,12 +8,14 @@ use super::tokens::{Token, Tokens};
 use super::{Dialect, Hints, Reading};
 
 /// Does it set a variable as `@@name`, without a scope? MariaDB does not report such a change.
-pub fn sets_unscoped(text: &[u8], dialect: Dialect) -> bool {
+pub fn sets_unscoped(text: &[u8], reading: Reading, dialect: Dialect) -> bool {
     let scopes = ["session", "local", "global"];
+    // What is not there for the server may stand before it.
+    let anywhere = reading.hints.contains(Hints::EXECUTABLE_COMMENT) || !text.is_ascii();
     let mut tokens = Tokens::new(text, dialect).peekable();
     let mut may_be_target = false;
     while let Some(token) = tokens.next() {
-        if may_be_target && token == Token::SystemVariable {
+        if (may_be_target || anywhere) && token == Token::SystemVariable {
             let scoped = tokens.peek().is_some_and(|name| scopes.iter().any(|it| name.is(it)));
             if !scoped {
                 return true;
@@ -43,7 +45,8 @@ impl Deed {
     /// It names nothing.
     pub fn is_nothing(&self) -> bool {
         let no_variables = self.variables.as_ref().is_some_and(Vec::is_empty);
-        no_variables && self.act == Act::Other && self.locks.is_none() && !self.releases_all
+        let no_locks = self.locks.is_none() && !self.other_locks && !self.releases_all;
+        no_variables && self.act == Act::Other && no_locks
     }
 }
 
@@ -118,7 +121,10 @@ pub fn deed(text: &[u8], reading: Reading, dialect: Dialect, always: bool) -> Op
     if hints.contains(Hints::UNREADABLE) || !(always || hints.intersects(WORTH_READING)) {
         return None;
     }
-    let locks = hints.contains(Hints::GET_LOCK).then(|| locks(text, dialect)).flatten();
+    let takes = hints.contains(Hints::GET_LOCK);
+    // A no-break space is a letter here and may be a space there; a comment may be there or not.
+    let sure = text.is_ascii() && !hints.contains(Hints::EXECUTABLE_COMMENT);
+    let locks = (takes && sure).then(|| locks(text, dialect)).flatten();
     let plain =
         reading.statements == 1 && !hints.intersects(Hints::MULTI | Hints::EXECUTABLE_COMMENT);
     let act = match act_of(text, reading, dialect, plain) {
@@ -126,7 +132,7 @@ pub fn deed(text: &[u8], reading: Reading, dialect: Dialect, always: bool) -> Op
         _ => Act::Other,
     };
     Some(Box::new(Deed {
-        variables: variables(text, dialect),
+        variables: variables(text, hints, dialect),
         act,
         locks,
         other_locks: hints.contains(Hints::GET_LOCK) && other_locks(text, dialect),
@@ -141,7 +147,7 @@ fn act_of(text: &[u8], reading: Reading, dialect: Dialect, plain: bool) -> Act {
     if plain || may_define { act(text, dialect) } else { Act::Other }
 }
 
-fn variables(text: &[u8], dialect: Dialect) -> Option<Vec<Box<str>>> {
+fn variables(text: &[u8], hints: Hints, dialect: Dialect) -> Option<Vec<Box<str>>> {
     let mut names: Vec<Box<str>> = Vec::new();
     let mut quoted = false;
     for token in Tokens::new(text, dialect) {
@@ -149,7 +155,7 @@ fn variables(text: &[u8], dialect: Dialect) -> Option<Vec<Box<str>>> {
         let account =
             std::mem::replace(&mut quoted, matches!(token, Token::Text(_) | Token::Name(_)));
         let Token::UserVariable(raw) = token else { continue };
-        if account {
+        if account && !hints.contains(Hints::EXECUTABLE_COMMENT) {
             continue;
         }
         let name = plain_name(raw)?.to_ascii_lowercase().into_boxed_str();
@@ -248,7 +254,7 @@ fn named(tokens: &[Token<'_>], dialect: Dialect) -> Option<Act> {
         b"drop" => drop(rest),
         b"handler" => handler(rest),
         b"prepare" => prepare(rest, dialect),
-        b"execute" => Some(Act::Execute(name(rest.first()?)?)),
+        b"execute" => execute(rest),
         b"deallocate" => deallocate(rest),
         b"flush" => flush(rest),
         b"unlock" => match rest {
@@ -338,6 +344,17 @@ fn prepare(rest: &[Token<'_>], dialect: Dialect) -> Option<Act> {
     Some(Act::Prepare { name: name(statement)?.to_lowercase().into(), text })
 }
 
+/// `name [USING @a, @b]`; MariaDB takes any expression there.
+fn execute(rest: &[Token<'_>]) -> Option<Act> {
+    let [statement, using @ ..] = rest else { return None };
+    let plain = |token: &Token<'_>| matches!(token, Token::UserVariable(_) | Token::Sign(b','));
+    let passes = match using {
+        [] => true,
+        [word, values @ ..] => word.is("using") && values.iter().all(plain),
+    };
+    passes.then_some(Act::Execute(name(statement)?))
+}
+
 fn deallocate(rest: &[Token<'_>]) -> Option<Act> {
     deallocated(words(rest, &["prepare"])?)
 }
@@ -368,8 +385,10 @@ fn table<'t, 'a>(tokens: &'t [Token<'a>]) -> Option<(Table, &'t [Token<'a>])> {
     }
 }
 
+/// Only in ASCII are two names equal when their bytes are.
 fn name(token: &Token<'_>) -> Option<Box<str>> {
     match token {
+        Token::Word(raw) | Token::Name(raw) if !raw.is_ascii() => None,
         Token::Word(raw) => std::str::from_utf8(raw).ok().map(Box::from),
         Token::Name(raw) if !raw.contains(&b'`') && !raw.contains(&b'"') => {
             std::str::from_utf8(raw).ok().map(Box::from)
@@ -424,6 +443,8 @@ mod tests {
         assert_eq!(of("PREPARE s FROM @sql").act, prepare(None));
         assert_eq!(of("PREPARE s FROM 'SELECT ''a'''").act, prepare(None));
         assert_eq!(of("EXECUTE s USING @a").act, Act::Execute("s".into()));
+        assert_eq!(of("EXECUTE s USING (@a := 5)").act, Act::Other);
+        assert_eq!(of("PREPARE \u{e9} FROM 'SELECT 1'").act, Act::Other);
         assert_eq!(of("DROP PREPARE s").act, Act::Deallocate("s".into()));
         assert_eq!(of("HANDLER t OPEN AS h").act, Act::HandlerOpen("h".into()));
         assert_eq!(of("HANDLER a.t OPEN").act, Act::HandlerOpen("t".into()));
@@ -452,11 +473,16 @@ mod tests {
         assert_eq!(names("GRANT SELECT ON a TO 'x'@'y'"), Some(String::new()));
         assert_eq!(names("/*!40101 SET @OLD=@@x */"), Some("old".into()));
         assert_eq!(names("SELECT @`\u{e9}`"), None);
+        assert_eq!(names("SELECT /*!99999 'x' */ @a := 42"), Some("a".into()));
     }
 
     #[test]
     fn variables_without_a_scope() {
-        let unscoped = |text: &str| sets_unscoped(text.as_bytes(), Dialect::default());
+        let unscoped = |text: &str| {
+            let reading = super::super::read(text.as_bytes(), Dialect::default());
+            sets_unscoped(text.as_bytes(), reading, Dialect::default())
+        };
+        assert!(unscoped("SET /*!99999 x */ @@sql_mode = ''"));
         assert!(unscoped("SET @@sql_mode = ''"));
         assert!(unscoped("SET a = 1, @@b := 2"));
         assert!(unscoped("SELECT 1; SET @@time_zone = 'UTC'"));
@@ -470,6 +496,8 @@ mod tests {
         let names = |text: &str| of(text).locks.map(|names| names.join(" "));
         assert_eq!(names("SELECT GET_LOCK('a', 1), get_lock(\"b\",2)"), Some("a b".into()));
         assert_eq!(names("SELECT GET_LOCK(?, 1)"), None);
+        assert_eq!(names("SELECT GET_LOCK(/*!99999 'z', */ 'a', 1)"), None);
+        assert_eq!(names("SELECT GET_LOCK\u{a0}('a', 1)"), None);
         assert_eq!(names("SELECT GET_LOCK(CONCAT('a', 1), 1)"), None);
         assert_eq!(names("SELECT GET_LOCK('a' 'b', 1)"), None);
         assert!(of("DO RELEASE_ALL_LOCKS();").releases_all);

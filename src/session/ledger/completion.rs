@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::park::MOST_USER_VARIABLES;
 use super::{Ledger, Open, Pending};
 use crate::session::hints::{Act, Deed, Head, Hints, Reading, deed, read};
 use crate::session::statement::{Prepared, Statements};
@@ -163,6 +164,12 @@ impl Ledger {
         if reading.hints.contains(Hints::SESSION_TRACK) && !self.open.contains(Open::TRACKING) {
             self.pins.insert(Pin::Unknown);
         }
+        // Of what goes unreported then only variables are asked for.
+        let more = reading.hints.contains(Hints::MULTI)
+            || !matches!(reading.head, Head::Set | Head::Select | Head::Show);
+        if reading.hints.contains(Hints::SESSION_TRACK) && more {
+            self.pins.insert(Pin::Unknown);
+        }
         // Nor is its text here to be read once more.
         let unread = pending.was_long || pending.inner.is_some();
         let may_set = reading.head == Head::Set || reading.hints.contains(Hints::MULTI);
@@ -197,10 +204,11 @@ impl Ledger {
         }
         let deed = self.deed_of(pending);
         let ok = matches!(completion.outcome, Outcome::Ok);
+        let rows = !completion.result_set || completion.rows > 0;
         let outer = if pending.inner.is_some() { executes(reading) } else { reading };
-        self.note_deed(outer, deed.as_ref(), ok);
+        self.note_deed(outer, deed.as_ref(), (ok, rows));
         if let Some(inner) = &pending.inner {
-            self.note_deed(inner.reading, inner.deed.as_deref(), ok);
+            self.note_deed(inner.reading, inner.deed.as_deref(), (ok, rows));
         }
     }
 
@@ -215,13 +223,17 @@ impl Ledger {
         Some(deed)
     }
 
-    fn note_deed(&mut self, reading: Reading, deed: Option<&Deed>, ok: bool) {
+    fn note_deed(&mut self, reading: Reading, deed: Option<&Deed>, (ok, rows): (bool, bool)) {
         if reading.hints.contains(Hints::USER_VARIABLE_SET) {
             match deed.and_then(|deed| deed.variables.as_ref()) {
                 Some(names) => {
                     let kept =
                         names.iter().filter(|it| !self.login.defaults.ignores_user_variable(it));
                     self.dirty.extend(kept.cloned());
+                    if self.dirty.len() > MOST_USER_VARIABLES {
+                        self.dirty.clear();
+                        self.pins.insert(Pin::UserVariable);
+                    }
                 }
                 None => self.pins.insert(Pin::UserVariable),
             }
@@ -235,7 +247,7 @@ impl Ledger {
         }
         let dialect = self.dialect;
         let state = Arc::clone(&self.state);
-        let ran = Ran { reading, deed, ok, schema: state.schema() };
+        let ran = Ran { reading, deed, ok, rows, schema: state.schema() };
         self.holdings.on_statement(ran, |text| {
             let reading = read(text, dialect);
             Some(Inner { reading, deed: deed_always(text, reading, dialect) })
@@ -391,14 +403,20 @@ impl Ledger {
         }
     }
 
-    pub(super) fn after_error(&mut self, pending: &Pending, reading: Reading) {
+    pub(super) fn after_error(
+        &mut self,
+        pending: &Pending,
+        reading: Reading,
+        completion: &Completion,
+    ) {
         self.error_untold = true;
         if !fails_alone(pending, reading) {
             // A procedure or a chain may have changed anything before it failed, and an error
             // packet does not say what.
             self.pins.insert(Pin::Unknown);
         }
-        if !self.holds() {
+        // Asked for when nothing else holds the connection.
+        if !self.in_transaction && matches!(completion.outcome, Outcome::Err(_)) {
             self.open.insert(Open::STATUS);
         }
     }
@@ -474,8 +492,11 @@ fn uses_no_table(reading: Reading) -> bool {
 /// so in its middle, and so may a later part of a chain, or what a text-prepared statement runs.
 pub(super) fn never_ran(pending: &Pending, reading: Reading, completion: &Completion) -> bool {
     let parse_error = matches!(&completion.outcome, Outcome::Err(error) if error.code == 1064);
-    let runs_another =
-        matches!(reading.head, Head::Call | Head::Execute) || pending.inner.is_some();
+    let hidden =
+        Hints::CALL | Hints::TEXT_PREPARE | Hints::FUNCTION_CALL_IN_SET | Hints::SET_STATEMENT;
+    let runs_another = matches!(reading.head, Head::Call | Head::Execute | Head::Compound)
+        || reading.hints.intersects(hidden)
+        || pending.inner.is_some();
     parse_error && completion.results <= 1 && !runs_another
 }
 

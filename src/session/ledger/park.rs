@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Disposition, Ledger, Open, Pending};
-use crate::session::hints::{Dialect, Hints, Reading, sets_unscoped};
+use crate::session::hints::{Dialect, Head, Hints, Reading, sets_unscoped};
 use crate::session::question::{self, Question};
 use crate::session::{Pin, Pins, Tracking};
 use crate::wire::{Change, Completion, Outcome, Status, TextTable};
 
 /// More of one session are not kept: its connection is.
-const MOST_USER_VARIABLES: usize = 128;
+pub(super) const MOST_USER_VARIABLES: usize = 128;
 
 /// Variables that come with a character set.
 const CHARACTER_SETS: [&str; 4] = [
@@ -218,6 +218,10 @@ impl Ledger {
         self.unreported.clear();
         self.open.remove(Open::UNREPORTED);
         let mut variables = Vec::new();
+        let text = |value: &Option<Vec<u8>>| value.as_ref().is_none_or(|it| it.is_ascii());
+        if !table.rows.iter().flatten().all(text) {
+            self.pins.insert(Pin::Unknown);
+        }
         for row in question::rows(table) {
             let [Some(name), Some(value)] = row.as_slice() else { continue };
             let name = name.to_ascii_lowercase();
@@ -252,9 +256,13 @@ impl Ledger {
 
     /// On MariaDB, a `SET @@name`.
     pub(super) fn note_unscoped(&mut self, text: &[u8], reading: Reading, dialect: Dialect) {
+        let hidden = Hints::MULTI | Hints::EXECUTABLE_COMMENT | Hints::SET_STATEMENT;
+        let may_set =
+            matches!(reading.head, Head::Set | Head::Compound) || reading.hints.intersects(hidden);
         if self.is_mariadb()
+            && may_set
             && reading.hints.contains(Hints::SYSTEM_VARIABLE)
-            && sets_unscoped(text, dialect)
+            && sets_unscoped(text, reading, dialect)
         {
             self.open.insert(Open::UNREPORTED);
             self.note_unreported(text);

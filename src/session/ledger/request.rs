@@ -101,7 +101,9 @@ impl Ledger {
             return None;
         }
         let asked = hints::asked(text, dialect)?;
-        let own = !held || self.asked;
+        // Held for a list that is too long to be kept.
+        let listed = self.pins.contains(Pin::Warnings) && matches!(asked, Asked::Conditions { .. });
+        let own = !held || (self.asked && !listed);
         // The greeting's id is the client's whatever it holds.
         if !own && !asked.is_about(About::ConnectionId) {
             return None;
@@ -166,7 +168,8 @@ impl Ledger {
     fn is_gone(&self, reading: Reading, held: bool) -> bool {
         let counts = Hints::FOUND_ROWS | Hints::ROW_COUNT;
         let nothing_left = self.diagnostics.is_clean() && !reading.hints.intersects(counts);
-        (!held || self.asked) && !nothing_left
+        let listed = held && self.pins.contains(Pin::Warnings);
+        (!held || self.asked) && !nothing_left && !listed
     }
 
     pub(super) fn insert_id_for(&mut self, reading: Reading) -> Option<u64> {
