@@ -246,6 +246,9 @@ impl Ledger {
         let status = login.status & LASTING_STATUS;
         let dialect = dialect(&state, &login, status);
         let tracking = login.defaults.tracking.clone();
+        let mut diagnostics = Diagnostics::default();
+        // MariaDB counts the schema that a login names.
+        diagnostics.found_rows = u64::from(login.defaults.mariadb && login.schema.is_some());
         Self {
             login,
             state,
@@ -257,7 +260,7 @@ impl Ledger {
             holdings: Holdings::default(),
             library,
             statements: Statements::default(),
-            diagnostics: Diagnostics::default(),
+            diagnostics,
             asked: false,
             insert_id_told: false,
             doubtful_id: None,
@@ -460,9 +463,11 @@ impl Ledger {
         self.note_deeds(&pending, reading, completion);
         self.note_changes(&pending, reading, completion);
         self.note_statement(&pending, completion);
-        match completion.status {
-            Some(status) if matches!(completion.outcome, Outcome::Ok) => self.on_status(status),
-            _ => self.after_error(&pending, reading, completion),
+        match (&completion.outcome, completion.status) {
+            (Outcome::Err(_), _) => self.after_error(&pending, reading),
+            (Outcome::Ok, Some(status)) => self.on_status(status),
+            // A prepare says nothing of the session, and changes nothing of it.
+            (Outcome::Ok, None) => {}
         }
         self.decide()
     }

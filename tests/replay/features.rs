@@ -648,7 +648,7 @@ pub const FEATURES: &[Feature] = &[
             "PREPARE s FROM 'SELECT {int}' ;; EXECUTE s",
             "PREPARE s FROM 'SELEKT' ;; EXECUTE s",
             "SET @q = 'SELECT 5' ;; PREPARE s FROM @q ;; EXECUTE s ;; DEALLOCATE PREPARE s",
-            "[mariadb] EXECUTE IMMEDIATE 'SELECT {int}'",
+            "[mariadb] EXECUTE IMMEDIATE 'SELECT {int} FROM shared LIMIT 1'",
         ],
     ),
     feature(

@@ -403,12 +403,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn after_error(
-        &mut self,
-        pending: &Pending,
-        reading: Reading,
-        completion: &Completion,
-    ) {
+    pub(super) fn after_error(&mut self, pending: &Pending, reading: Reading) {
         self.error_untold = true;
         if !fails_alone(pending, reading) {
             // A procedure or a chain may have changed anything before it failed, and an error
@@ -416,7 +411,7 @@ impl Ledger {
             self.pins.insert(Pin::Unknown);
         }
         // Asked for when nothing else holds the connection.
-        if !self.in_transaction && matches!(completion.outcome, Outcome::Err(_)) {
+        if !self.in_transaction {
             self.open.insert(Open::STATUS);
         }
     }
