@@ -9,7 +9,7 @@ use crate::backend::{BackendError, ServerStatements};
 use crate::pool::BorrowError;
 use crate::registry::Doom;
 use crate::session::{Library, Refusal, Statements};
-use crate::wire::{ErrPacket, put_err};
+use crate::wire::{Command, ErrPacket, put_err};
 
 /// An ERR packet to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,6 +216,18 @@ impl Word {
             *b"42000",
             "This version of Tidegate doesn't yet support 'query attributes of more than 64 KB'",
         )
+    }
+
+    /// Error 1243 names the function of the server that says it.
+    pub fn named_by(self, refusal: Refusal, command: Option<u8>, mariadb: bool) -> Self {
+        let Refusal::UnknownStatement { .. } = refusal else { return self };
+        let function = match command.and_then(Command::from_byte) {
+            _ if !mariadb => "mysql_stmt_precheck",
+            Some(Command::StmtReset) => "mysqld_stmt_reset",
+            Some(Command::StmtFetch) => "mysqld_stmt_fetch",
+            _ => return self,
+        };
+        Self { message: self.message.replace("mysqld_stmt_execute", function), ..self }
     }
 
     pub fn unknown_thread(id: u64) -> Self {

@@ -221,10 +221,17 @@ impl Session {
         let mut out = BytesMut::with_capacity(128);
         self.put_answer(&mut out, seq, answer);
         // What could not be told now can still be asked for alone.
-        if let Answer::Refuse(refusal) = answer
-            && *refusal != Refusal::DiagnosticsGone
-        {
-            self.ledger.on_refused(&Word::refusal(*refusal).into());
+        if let Answer::Refuse(refusal) = answer {
+            out.clear();
+            let word = Word::refusal(*refusal).named_by(
+                *refusal,
+                incoming.command,
+                self.ledger.is_mariadb(),
+            );
+            word.put(&mut out, seq);
+            if *refusal != Refusal::DiagnosticsGone {
+                self.ledger.on_refused(&word.into());
+            }
         }
         self.release_if_free().await;
         if out.is_empty() { Ok(()) } else { self.write(&out).await }

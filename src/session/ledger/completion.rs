@@ -103,6 +103,7 @@ impl Ledger {
         match &completion.outcome {
             Outcome::Err(error) => self.diagnostics.note_error(error),
             // MariaDB's list outlives a statement that uses no table.
+            Outcome::Ok if self.is_mariadb() && pending.command == Some(Command::InitDb) => {}
             Outcome::Ok
                 if self.is_mariadb() && uses_no_table(reading) && completion.warnings == 0 => {}
             // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
@@ -478,7 +479,13 @@ fn uses_no_table(reading: Reading) -> bool {
     let plain = !reading.hints.contains(Hints::MULTI);
     let none = matches!(
         reading.head,
-        Head::Set | Head::Do | Head::Begin | Head::Commit | Head::Rollback | Head::Savepoint
+        Head::Set
+            | Head::Use
+            | Head::Do
+            | Head::Begin
+            | Head::Commit
+            | Head::Rollback
+            | Head::Savepoint
     );
     plain && (none || (reading.head == Head::Select && !reading.hints.contains(Hints::FROM)))
 }
