@@ -37,12 +37,6 @@ use support::{
     wait_for,
 };
 
-// ================================================================================================
-// THE TABLE TO EMPTY: what a driver pins today and should not, as (driver, server, reason).
-// A driver that stands here has as many clients as there are connections for them, and no more.
-// ================================================================================================
-const STILL_PINS: &[(&str, Flavor, &str)] = &[];
-
 const BOUND: usize = 4;
 /// One of the bound is kept for KILL.
 const SEATS: usize = BOUND - 1;
@@ -114,12 +108,7 @@ struct Stage {
 /// `drive` runs so many clients against a port, to their end.
 fn crowd(driver: &str, drive: impl Fn(u16, usize, Stage) -> Result<(), String> + Sync) {
     for flavor in Flavor::installed() {
-        let known: Vec<&str> = STILL_PINS
-            .iter()
-            .filter(|(name, server, _)| (*name, *server) == (driver, flavor))
-            .map(|(_, _, reason)| *reason)
-            .collect();
-        let clients = if known.is_empty() { clients() } else { SEATS.min(clients()) };
+        let clients = clients();
         let server = Server::start(flavor, Options::default());
         server.root(
             "CREATE TABLE app.crowd (id BIGINT PRIMARY KEY AUTO_INCREMENT, client INT NOT NULL, \
@@ -134,7 +123,7 @@ fn crowd(driver: &str, drive: impl Fn(u16, usize, Stage) -> Result<(), String> +
             let port = tidegate.port();
             let crowd = scope.spawn(move || drive(port, clients, Stage { resting, again }));
             // Without the word the crowd has ended, and says below why.
-            if rest.recv_timeout(LIMIT) != Err(RecvTimeoutError::Disconnected) && known.is_empty() {
+            if rest.recv_timeout(LIMIT) != Err(RecvTimeoutError::Disconnected) {
                 the_resting_hold_nothing(&tidegate);
             }
             let _ = go_on.send(());
@@ -150,14 +139,7 @@ fn crowd(driver: &str, drive: impl Fn(u16, usize, Stage) -> Result<(), String> +
         assert!(used <= BOUND + 1, "{driver} on {flavor:?}: the server counted {used}");
         nothing_is_held(&tidegate);
         nobody_went_without(&tidegate);
-        let mut pins = pins(&tidegate);
-        for reason in known {
-            if pins.remove(reason).is_none() {
-                println!(
-                    "{driver} on {flavor:?} no longer pins {reason}: take it out of STILL_PINS"
-                );
-            }
-        }
+        let pins = pins(&tidegate);
         assert_eq!(pins, BTreeMap::new(), "{driver} on {flavor:?} pinned");
     }
 }
