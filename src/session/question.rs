@@ -157,7 +157,11 @@ fn string(collation: &str, hex: &str) -> Result<String, CannotBeTold> {
     let is_name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     // The server refuses a literal that is not well-formed in its character set.
     let well_formed = match charset {
-        "utf8" | "utf8mb3" | "utf8mb4" => std::str::from_utf8(&bytes).is_ok(),
+        "utf8mb4" => std::str::from_utf8(&bytes).is_ok(),
+        // Of no more than three bytes a letter.
+        "utf8" | "utf8mb3" => {
+            std::str::from_utf8(&bytes).is_ok() && bytes.iter().all(|byte| *byte < 0xF0)
+        }
         "ascii" => bytes.is_ascii(),
         _ => SINGLE_BYTE.contains(&charset),
     };
@@ -243,6 +247,7 @@ mod tests {
         assert_eq!(value(8, false, "binary", "1; DROP"), Err(CannotBeTold));
         let broken = [Some("1".into()), Some("utf8mb4_bin".into()), Some("FF".into())];
         assert_eq!(user_value(&column(251, false), &broken), Err(CannotBeTold));
+        assert_eq!(value(251, false, "utf8mb3_bin", "\u{1F600}"), Err(CannotBeTold));
         let long = [Some("1025".into()), Some("binary".into()), Some("00".into())];
         assert_eq!(user_value(&column(250, false), &long), Err(CannotBeTold));
     }
