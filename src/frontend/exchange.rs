@@ -309,17 +309,20 @@ impl Session {
     }
 
     /// Nothing was sent, but what held the connection may have ended.
-    pub(super) async fn let_go_if_free(&mut self, mut borrowed: Borrowed) {
+    pub(super) async fn let_go_if_free(&mut self, mut borrowed: Borrowed) -> Result<(), End> {
         let mut disposition = self.ledger.decide();
         if disposition == Disposition::Ask {
             disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
         if borrowed.busy {
+            let lost = self.ledger.would_lose();
             self.part_with(borrowed, None).await;
             self.ledger.on_lost();
-        } else {
-            self.keep_or_give_back(borrowed, disposition).await;
+            // Going on without what was on it would be silence.
+            return if lost { Err(End::ServerLost) } else { Ok(()) };
         }
+        self.keep_or_give_back(borrowed, disposition).await;
+        Ok(())
     }
 
     async fn keep_or_give_back(&mut self, mut borrowed: Borrowed, disposition: Disposition) {

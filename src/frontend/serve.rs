@@ -233,14 +233,18 @@ impl Session {
                 self.ledger.on_refused(&word.into());
             }
         }
-        self.release_if_free().await;
-        if out.is_empty() { Ok(()) } else { self.write(&out).await }
+        let released = self.release_if_free().await;
+        if !out.is_empty() {
+            self.write(&out).await?;
+        }
+        released
     }
 
     /// Closing a statement may have ended what held the connection.
-    async fn release_if_free(&mut self) {
-        if let Some(borrowed) = self.borrowed.take() {
-            self.let_go_if_free(borrowed).await;
+    async fn release_if_free(&mut self) -> Result<(), End> {
+        match self.borrowed.take() {
+            Some(borrowed) => self.let_go_if_free(borrowed).await,
+            None => Ok(()),
         }
     }
 
