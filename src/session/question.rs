@@ -20,8 +20,12 @@ pub enum Question {
     /// Of what type each is; [`Question::UserValues`] comes behind it.
     UserTypes(Vec<Box<str>>),
     UserValues(Vec<Box<str>>),
-    /// Values of system variables that a statement may have set unreported.
-    Variables(Vec<String>),
+    /// Values of system variables that a statement may have set unreported. MariaDB's
+    /// `sql_select_limit`, where it may be in place, cuts a SHOW and not a SELECT with a LIMIT.
+    Variables {
+        names: Vec<String>,
+        limited: bool,
+    },
     /// Not a question: the proxy's own trackers, after a client's were in their place.
     SetUp(String),
 }
@@ -63,8 +67,15 @@ impl Question {
                 };
                 select(names, parts, 1)
             }
-            Self::Variables(names) => {
+            Self::Variables { names, limited } => {
                 let names = names.join("','");
+                if *limited {
+                    return Some(format!(
+                        "SELECT Variable_name,Variable_value FROM \
+                         information_schema.SESSION_VARIABLES \
+                         WHERE Variable_name IN ('{names}') LIMIT 65535"
+                    ));
+                }
                 format!("SHOW SESSION VARIABLES WHERE Variable_name IN ('{names}')")
             }
             Self::SetUp(text) => text.clone(),

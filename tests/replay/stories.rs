@@ -68,6 +68,52 @@ pub const STORIES: &[Story] = &[
         1: SELECT @@character_set_client",
     ),
     story(
+        "a limit on selects does not cut the list of warnings",
+        1,
+        "
+        1: SET sql_select_limit = 1
+        1: SELECT 1/0, CAST('a' AS UNSIGNED)
+        2: SELECT 1
+        1: SHOW WARNINGS
+        1: SET sql_select_limit = -1
+        2: SELECT 1
+        1: SHOW WARNINGS
+        1: SELECT 1/0
+        1: SET @@sql_select_limit = 1
+        2: SET @@sql_notes = DEFAULT
+        1: SELECT @@sql_select_limit, @@sql_notes
+        1: SET @@sql_select_limit = DEFAULT
+        2: SELECT @@sql_select_limit, @@sql_notes",
+    ),
+    story(
+        "a list that the last of several statements keeps",
+        1,
+        "
+        1! login app multi
+        2! login app multi
+        1: SELECT CAST('a' AS SIGNED); SHOW WARNINGS
+        2: SELECT 1
+        1: SHOW WARNINGS
+        1: SELECT CAST('b' AS SIGNED); DO 1
+        2: SELECT 1
+        1: SHOW WARNINGS",
+    ),
+    story(
+        "statements nobody prepared",
+        1,
+        "
+        1! fetch p 1
+        1! execute p
+        1: SHOW WARNINGS
+        1: SELECT CAST('a' AS SIGNED)
+        1! reset_statement p
+        1! fetch p 1
+        2: SELECT 1
+        1: SHOW WARNINGS
+        1! execute p
+        1: SHOW WARNINGS",
+    ),
+    story(
         "a variable set without a scope",
         1,
         "
@@ -646,7 +692,9 @@ pub const STORIES: &[Story] = &[
         1! ping
         2! statistics
         1! field_list shared
+        1: SHOW WARNINGS
         1! field_list nowhere
+        1: SHOW WARNINGS
         1! set_option 7
         1! bytes 1d
         2! fetch nothing 1

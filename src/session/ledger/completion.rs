@@ -110,6 +110,15 @@ impl Ledger {
             Outcome::Ok if pending.command == Some(Command::InitDb) => {
                 self.diagnostics.note_warnings(0);
             }
+            // The last of several may have kept the list of one before it.
+            Outcome::Ok if completion.results > 1 && keeps_a_list(reading, self.is_mariadb()) => {
+                self.diagnostics.note_warnings(completion.warnings);
+                self.diagnostics.untold = true;
+            }
+            // Its end counts none, and yet there is one: the command is deprecated.
+            Outcome::Ok if pending.command == Some(Command::FieldList) && !self.is_mariadb() => {
+                self.diagnostics.note_warnings(completion.warnings.max(1));
+            }
             Outcome::Ok => self.diagnostics.note_warnings(completion.warnings),
         }
     }
@@ -473,6 +482,12 @@ fn only_looks(pending: &Pending, reading: Reading) -> bool {
         && reading.hints.contains(Hints::DIAGNOSTICS)
         && !reading.hints.contains(Hints::MULTI)
         && matches!(reading.head, Head::Show | Head::Get)
+}
+
+/// One of several statements may look at the list, or on MariaDB use no table.
+fn keeps_a_list(reading: Reading, mariadb: bool) -> bool {
+    let looks = reading.hints.contains(Hints::DIAGNOSTICS);
+    reading.hints.contains(Hints::MULTI) && (looks || mariadb)
 }
 
 fn uses_no_table(reading: Reading) -> bool {

@@ -56,7 +56,12 @@ impl Ledger {
             questions.push(Question::Locks(self.holdings.locks().to_vec()));
         }
         if self.open.intersects(Open::TRACKING | Open::UNREPORTED) {
-            questions.push(Question::Variables(self.unreported.iter().cloned().collect()));
+            const LIMIT: &str = "sql_select_limit";
+            // Either may be in place by now.
+            let limit = self.unreported.contains(LIMIT) || self.state.variable(LIMIT).is_some();
+            let limited = limit && self.is_mariadb();
+            let names = self.unreported.iter().cloned().collect();
+            questions.push(Question::Variables { names, limited });
         }
         if self.open.contains(Open::TRACKING) {
             questions.push(Question::SetUp(self.login.defaults.setup.clone()));
@@ -94,7 +99,7 @@ impl Ledger {
                         self.pins.insert(Pin::Warnings);
                     }
                 }
-                Question::Variables(names) => self.on_variables(&names, &table),
+                Question::Variables { names, .. } => self.on_variables(&names, &table),
                 other => self.on_value(&other, &table),
             }
         }
@@ -127,7 +132,7 @@ impl Ledger {
             Question::Locks(_) => (Open::LOCKS, Pin::UserLock),
             Question::Role => (Open::ROLE, Pin::Role),
             Question::Collation => (Open::COLLATION, Pin::Unknown),
-            Question::Variables(_) => (Open::UNREPORTED, Pin::Unknown),
+            Question::Variables { .. } => (Open::UNREPORTED, Pin::Unknown),
             Question::SetUp(_) => (Open::TRACKING, Pin::Unknown),
             Question::Status => (Open::STATUS, Pin::Unknown),
         };
