@@ -153,15 +153,9 @@ impl Diagnostics {
             return;
         }
         self.found_rows = 1;
-        // MariaDB's list outlives a statement that uses no table; MySQL's does not, and of one that
-        // asks for the counts only they do.
-        let counts = matches!(asked, Asked::Count { .. })
-            || asked.is_about(About::WarningCount)
-            || asked.is_about(About::ErrorCount);
-        match (mariadb, counts) {
-            (true, _) => {}
-            (false, true) => self.conditions.clear(),
-            (false, false) => self.clear_conditions(),
+        // MariaDB's list outlives a statement that uses no table; MySQL's only a SHOW.
+        if !mariadb && !matches!(asked, Asked::Count { .. }) {
+            self.clear_conditions();
         }
         if let Some(warning) = warning.filter(|_| asked.is_about(About::FoundRows)) {
             self.clear_conditions();
@@ -238,12 +232,15 @@ mod tests {
     #[test]
     fn an_answer_leaves_what_the_servers_would() {
         let count = Asked::Values(vec![(About::WarningCount, String::new())]);
+        let show = Asked::Count { errors_only: false };
         let list = Asked::Conditions { errors_only: false, offset: 0, limit: 1 };
         let rows = Asked::Values(vec![(About::RowCount, String::new())]);
         for (asked, mariadb, left, listed) in [
             (&rows, false, 0, 0),
             (&rows, true, 1, 1),
-            (&count, false, 1, 0),
+            (&count, false, 0, 0),
+            (&show, false, 1, 1),
+            (&show, true, 1, 1),
             (&count, true, 1, 1),
             (&list, false, 1, 1),
             (&list, true, 1, 1),

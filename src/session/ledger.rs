@@ -493,13 +493,8 @@ impl Ledger {
             self.pending.command,
             Some(Command::Query | Command::StmtPrepare | Command::InitDb)
         );
-        // On MariaDB these end a list even before the statement is looked for.
-        let about_one = matches!(
-            self.pending.command,
-            Some(Command::StmtExecute | Command::StmtFetch | Command::StmtReset)
-        );
-        // What is no statement adds to the list of the one before.
-        if statement || (about_one && self.is_mariadb()) {
+        // On MySQL what is no statement adds to the list of the one before.
+        if statement || self.is_mariadb() {
             self.diagnostics.note_error(error);
         } else {
             self.diagnostics.add_error(error);

@@ -195,6 +195,33 @@ pub const STORIES: &[Story] = &[
         1: INSERT INTO t1 (s) VALUES ('yes')",
     ),
     story(
+        "one transaction's characteristics used up by what fails",
+        2,
+        "
+        1: SET TRANSACTION READ ONLY
+        1: CREATE DATABASE forbidden
+        2: SELECT 1
+        1: INSERT INTO shared VALUES (1, 'dup', 1)
+        1: SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
+        1: INSERT INTO shared VALUES (1, 'dup', 1)
+        2: SELECT 1
+        1: INSERT INTO shared VALUES (1, 'dup', 1)",
+    ),
+    story(
+        "lists that a question ends",
+        1,
+        "
+        1: SELEKT
+        1: SHOW COUNT(*) ERRORS
+        2: SELECT 1
+        1: SHOW ERRORS
+        1: SELECT @@error_count
+        1: SHOW COUNT(*) WARNINGS
+        1: DROP TEMPORARY TABLE IF EXISTS temp
+        1! bytes 1d
+        1: SHOW WARNINGS",
+    ),
+    story(
         "user variables of every type",
         3,
         "

@@ -420,6 +420,10 @@ impl Ledger {
             // packet does not say what.
             self.pins.insert(Pin::Unknown);
         }
+        // Whether the statement used this up before it failed, MariaDB does not say later.
+        if self.is_mariadb() && !self.in_transaction && self.state.next_transaction().is_some() {
+            self.pins.insert(Pin::Unknown);
+        }
         // Asked for when nothing else holds the connection.
         if !self.in_transaction {
             self.open.insert(Open::STATUS);

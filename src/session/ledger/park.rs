@@ -95,6 +95,9 @@ impl Ledger {
                 Question::UserTypes(_) => types = table,
                 Question::UserValues(names) => self.on_user_values(names, &types, &table),
                 Question::Warnings => {
+                    if !completion.changes.is_empty() {
+                        self.note_late_changes(&completion, astray);
+                    }
                     if !self.diagnostics.note_conditions(question::conditions(table)) {
                         self.pins.insert(Pin::Warnings);
                     }
@@ -106,14 +109,18 @@ impl Ledger {
         self.decide()
     }
 
-    /// Which brings the changes that an error did not.
     fn on_pong(&mut self, pong: &Completion, astray: bool) {
         self.open.remove(Open::STATUS);
-        let led_astray = |change: &Change| matches!(change, Change::Schema(_));
-        if !(astray && pong.changes.iter().any(led_astray)) {
-            self.note_changes(&Pending::default(), Reading::default(), pong);
-        }
+        self.note_late_changes(pong, astray);
         self.on_status(pong.status.unwrap_or(Status::empty()));
+    }
+
+    /// The first answer after an error brings the changes that the error did not.
+    fn note_late_changes(&mut self, answer: &Completion, astray: bool) {
+        let led_astray = |change: &Change| matches!(change, Change::Schema(_));
+        if !(astray && answer.changes.iter().any(led_astray)) {
+            self.note_changes(&Pending::default(), Reading::default(), answer);
+        }
     }
 
     /// A question that the server does not answer leaves what it was about on the connection.

@@ -410,12 +410,12 @@ fn the_clients_trackers_are_its_own() {
     let Plan::Forward(forward) = talk.ask(Command::Query, sql.as_bytes()) else { panic!() };
     assert!(forward.tracking);
     assert_eq!(talk.hear(&ok(AUTOCOMMIT, vec![Change::State])), Disposition::Ask);
-    let [Question::Variables(names), Question::SetUp(_)] = &talk.ledger.questions()[..] else {
+    let [Question::Variables { names, .. }, Question::SetUp(_)] = &talk.ledger.questions()[..] else {
         panic!("{:?}", talk.ledger.questions())
     };
     assert!(names.contains(&"time_zone".to_owned()) && !names.contains(&"sql_mode".to_owned()));
     let values = |question: &Question| match question {
-        Question::Variables(names) => {
+        Question::Variables { names, .. } => {
             let value = |name: &String| match name.as_str() {
                 "time_zone" => table(&[name, "UTC"]).rows,
                 "session_track_state_change" => table(&[name, "ON"]).rows,
