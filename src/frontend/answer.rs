@@ -31,6 +31,13 @@ impl Session {
         put_ok(out, seq, &reply, self.capabilities);
     }
 
+    /// Behind a login, which tells its schema to who asked for session tracking.
+    pub(super) fn put_login_ok(&self, out: &mut BytesMut, seq: u8) {
+        let schema = self.ledger.state().schema();
+        let reply = OkReply { status: self.ledger.status(), schema, ..OkReply::default() };
+        put_ok(out, seq, &reply, self.capabilities);
+    }
+
     fn begin_result<'a>(
         &self,
         out: &'a mut BytesMut,

@@ -66,7 +66,7 @@ impl Session {
         if fast_auth_ok {
             seq = AuthMore { data: &[3] }.put(&mut out, seq);
         }
-        self.put_plain_ok(&mut out, seq);
+        self.put_login_ok(&mut out, seq);
         self.stream.send(&out).await.map_err(|_| End::HungUp)
     }
 

@@ -175,7 +175,9 @@ impl Guest {
         if fast_auth_ok {
             seq = AuthMore { data: &[3] }.put(&mut out, seq);
         }
-        let reply = OkReply { status: fresh_status(&self.shared), ..OkReply::default() };
+        let status = fresh_status(&self.shared);
+        let schema = login.schema.as_deref().filter(|schema| !schema.is_empty());
+        let reply = OkReply { status, schema, ..OkReply::default() };
         put_ok(&mut out, seq, &reply, login.capabilities & self.offered);
         self.write(&out).await
     }

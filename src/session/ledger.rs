@@ -493,14 +493,13 @@ impl Ledger {
             self.pending.command,
             Some(Command::Query | Command::StmtPrepare | Command::InitDb)
         );
-        // On MySQL what is no statement adds to the list of the one before.
-        if statement || self.is_mariadb() {
+        if statement {
             self.diagnostics.note_error(error);
+            self.diagnostics.untold = false;
+            self.asked = true;
         } else {
-            self.diagnostics.add_error(error);
+            self.note_error_beside(error);
         }
-        self.diagnostics.untold = false;
-        self.asked = true;
     }
 
     /// What becomes of the connection, as far as is known.

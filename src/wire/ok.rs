@@ -5,7 +5,9 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Capabilities, Malformed, Reader, Status, put_lenenc_int, put_packet};
+use super::{
+    Capabilities, Malformed, Reader, Status, put_lenenc_bytes, put_lenenc_int, put_packet,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OkPacket<'a> {
@@ -57,38 +59,60 @@ fn info<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
 
 /// What the proxy itself says OK to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OkReply {
+pub struct OkReply<'a> {
     pub affected_rows: u64,
     pub last_insert_id: u64,
     pub status: Status,
     pub warnings: u16,
+    /// The schema a login has brought, for a client that asked for session tracking.
+    pub schema: Option<&'a str>,
 }
 
-impl Default for OkReply {
+impl Default for OkReply<'_> {
     fn default() -> Self {
         Self {
             affected_rows: 0,
             last_insert_id: 0,
             status: Status::SERVER_STATUS_AUTOCOMMIT,
             warnings: 0,
+            schema: None,
         }
     }
 }
 
 /// Answers the next sequence id.
-pub fn put_ok(out: &mut BytesMut, seq: u8, reply: &OkReply, caps: Capabilities) -> u8 {
+pub fn put_ok(out: &mut BytesMut, seq: u8, reply: &OkReply<'_>, caps: Capabilities) -> u8 {
     let mut payload = BytesMut::with_capacity(32);
     payload.put_u8(0x00);
     put_lenenc_int(&mut payload, reply.affected_rows);
     put_lenenc_int(&mut payload, reply.last_insert_id);
+    let schema = reply.schema.filter(|_| caps.contains(Capabilities::CLIENT_SESSION_TRACK));
     if caps.intersects(Capabilities::CLIENT_PROTOCOL_41 | Capabilities::CLIENT_TRANSACTIONS) {
-        // No session-track block follows, and this flag would promise one.
-        payload.put_u16_le((reply.status - Status::SERVER_SESSION_STATE_CHANGED).bits());
+        let mut status = reply.status;
+        // It promises a block of changes.
+        status.set(Status::SERVER_SESSION_STATE_CHANGED, schema.is_some());
+        payload.put_u16_le(status.bits());
     }
     if caps.contains(Capabilities::CLIENT_PROTOCOL_41) {
         payload.put_u16_le(reply.warnings);
     }
+    if let Some(schema) = schema {
+        put_lenenc_bytes(&mut payload, b"");
+        put_lenenc_bytes(&mut payload, &schema_change(schema));
+    }
     put_packet(out, seq, &payload)
+}
+
+/// <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html>:
+/// SESSION_TRACK_SCHEMA, and inside it the name with a length of its own.
+fn schema_change(schema: &str) -> BytesMut {
+    const SESSION_TRACK_SCHEMA: u8 = 1;
+    let mut name = BytesMut::with_capacity(schema.len() + 9);
+    put_lenenc_bytes(&mut name, schema.as_bytes());
+    let mut change = BytesMut::with_capacity(name.len() + 9);
+    change.put_u8(SESSION_TRACK_SCHEMA);
+    put_lenenc_bytes(&mut change, &name);
+    change
 }
 
 #[cfg(test)]
@@ -144,9 +168,21 @@ mod tests {
     fn put() {
         let mut out = BytesMut::new();
         let status = Status::SERVER_STATUS_AUTOCOMMIT | Status::SERVER_SESSION_STATE_CHANGED;
-        let reply = OkReply { affected_rows: 2, last_insert_id: 300, status, warnings: 1 };
+        let reply =
+            OkReply { affected_rows: 2, last_insert_id: 300, status, warnings: 1, schema: None };
         assert_eq!(put_ok(&mut out, 1, &reply, TRACK), 2);
         assert_eq!(&out[..], b"\x09\0\0\x01\0\x02\xFC\x2C\x01\x02\0\x01\0");
+    }
+
+    #[test]
+    fn a_schema_is_told_to_who_asked_for_it() {
+        let reply = OkReply { schema: Some("app"), ..OkReply::default() };
+        let mut out = BytesMut::new();
+        put_ok(&mut out, 1, &reply, PLAIN);
+        assert_eq!(&out[..], b"\x07\0\0\x01\0\0\0\x02\0\0\0");
+        out.clear();
+        put_ok(&mut out, 1, &reply, TRACK);
+        assert_eq!(&out[4..], b"\0\0\0\x02\x40\0\0\x00\x06\x01\x04\x03app");
     }
 
     proptest! {

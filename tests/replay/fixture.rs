@@ -35,6 +35,9 @@ pub fn again(server: &Server) {
         let drop = format!("DROP DATABASE IF EXISTS {schema}");
         if let Err(why) = server.try_root(&drop) {
             eprintln!("{schema} cannot be dropped: {why}; a connection at rest holds it");
+            for sql in ["SHOW FULL PROCESSLIST", "SELECT * FROM information_schema.innodb_trx"] {
+                eprintln!("{:?}", server.try_root(sql));
+            }
             end_connections(server);
             server.root(&drop);
         }

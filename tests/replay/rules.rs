@@ -39,17 +39,28 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "statement_id_in_error",
-        why: "the same ids, in the words of error 1243; bug: and after them the name of the \
-              server's function, which Tidegate says is always mysqld_stmt_execute",
+        why: "the same ids, in the words of error 1243",
         apply: |_, ids, packets| {
             for packet in packets.iter_mut().filter(|packet| is_error(packet, 1243)) {
                 let mut text = String::from_utf8_lossy(&packet.payload[3..]).into_owned();
                 for (place, id) in ids.statements.iter().enumerate() {
                     text = text.replace(&format!("({id})"), &format!("(#{place})"));
                 }
-                text.truncate(text.find(" given to ").unwrap_or(text.len()));
                 packet.payload.truncate(3);
                 packet.payload.extend_from_slice(text.as_bytes());
+            }
+        },
+    },
+    Rule {
+        name: "value_in_an_error",
+        why: "how MySQL spells a parameter's value in error 1366 goes by how the statement was \
+              executed before, which another connection has not seen",
+        apply: |step, _, packets| {
+            const VALUE: &str = " value: '";
+            let executed = matches!(step, Step::Execute { .. });
+            for packet in packets.iter_mut().filter(|it| executed && is_error(it, 1366)) {
+                let found = memchr::memmem::find(&packet.payload, VALUE.as_bytes());
+                packet.payload.truncate(found.unwrap_or(packet.payload.len()));
             }
         },
     },
@@ -84,17 +95,6 @@ pub const RULES: &[Rule] = &[
                         packet.payload = b"the id of the greeting".to_vec();
                     }
                 }
-            }
-        },
-    },
-    Rule {
-        name: "found_rows_deprecation",
-        why: "MySQL warns that FOUND_ROWS() is deprecated; Tidegate, which answers it, does not",
-        apply: |step, _, packets| {
-            if is_query(step, "SELECT FOUND_ROWS()")
-                && let Some(last) = packets.last_mut()
-            {
-                no_warnings(&mut last.payload);
             }
         },
     },
@@ -154,32 +154,6 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
-        name: "columns_of_answers",
-        why: "bug: the columns of Tidegate's own answers have other flags and lengths, \
-              CONNECTION_ID() another type on MariaDB",
-        apply: |step, _, packets| {
-            let answered = matches!(step, Step::Query(sql) if ANSWERED.contains(&sql.as_str()));
-            let columns = packets.iter_mut().filter(|packet| packet.role == Role::Column);
-            for packet in columns.filter(|_| answered) {
-                if let Some(at) = fixed_part(&packet.payload) {
-                    packet.payload.truncate(at);
-                }
-            }
-        },
-    },
-    Rule {
-        name: "login_tells_its_schema",
-        why: "bug: the OK of a login does not report the schema to who asked for SESSION_TRACK",
-        apply: |step, _, packets| {
-            if let (Step::Login(_) | Step::ChangeUser(_), Some(first)) = (step, packets.first_mut())
-                && first.payload.first() == Some(&0)
-            {
-                first.payload.truncate(7);
-                first.payload[4] &= !STATE_CHANGED;
-            }
-        },
-    },
-    Rule {
         name: "warnings_of_the_last_statement",
         why: "an OK of COM_INIT_DB and COM_PING counts the conditions of the statement before it, \
               which may have been another client's",
@@ -222,19 +196,6 @@ const OUT_PARAMS: u8 = 16;
 const STATE_CHANGED: u8 = 0x40;
 /// Of a tracked change: the state of the transaction.
 const TRANSACTION_STATE: u8 = 5;
-
-/// Queries that Tidegate may answer by itself.
-const ANSWERED: [&str; 9] = [
-    "SELECT CONNECTION_ID()",
-    "SELECT FOUND_ROWS()",
-    "SELECT ROW_COUNT()",
-    "SELECT @@warning_count",
-    "SELECT @@error_count",
-    "SHOW WARNINGS",
-    "SHOW ERRORS",
-    "SHOW COUNT(*) WARNINGS",
-    "SHOW COUNT(*) ERRORS",
-];
 
 fn is_query(step: &Step, text: &str) -> bool {
     matches!(step, Step::Query(sql) if sql == text)

@@ -8,7 +8,7 @@ use super::{Ledger, Open, Pending};
 use crate::session::hints::{Act, Deed, Head, Hints, Reading, deed, read};
 use crate::session::statement::{Prepared, Statements};
 use crate::session::{Inner, Pin, Ran, Tracking};
-use crate::wire::{Change, Command, Completion, Outcome, Status};
+use crate::wire::{Change, Command, Completion, ErrPacket, Outcome, Status};
 
 /// A hint, and the pin it is enough for. What has a name is the holdings' to pin.
 const BY_HINT: [(Hints, Pin); 6] = [
@@ -19,6 +19,9 @@ const BY_HINT: [(Hints, Pin); 6] = [
     (Hints::SEQUENCE, Pin::Unknown),
     (Hints::RESOURCE_GROUP.union(Hints::PROFILES), Pin::Unknown),
 ];
+
+/// Of an execute, before anything of it is done.
+const MALFORMED_PACKET: u16 = 1835;
 
 /// A `SET TRANSACTION` that the trackers did not report is not known of, and so not restored.
 const ONCE: &str = "SET TRANSACTION";
@@ -59,7 +62,7 @@ impl Ledger {
         );
         if !statement {
             if let Outcome::Err(error) = &completion.outcome {
-                self.diagnostics.note_error(error);
+                self.note_error_beside(error);
                 self.diagnostics.row_count = -1;
             }
             return;
@@ -91,6 +94,18 @@ impl Ledger {
         }
     }
 
+    /// An error of what is no statement. On MySQL it joins the connection's list, which may be of
+    /// another client's statement and so is not asked for.
+    pub(super) fn note_error_beside(&mut self, error: &ErrPacket) {
+        if self.is_mariadb() {
+            self.diagnostics.note_error(error);
+        } else {
+            self.diagnostics.add_error(error);
+        }
+        self.diagnostics.untold = false;
+        self.asked = true;
+    }
+
     fn note_conditions(&mut self, pending: &Pending, completion: &Completion) {
         let reading = pending.reading.unwrap_or_default();
         if matches!(completion.outcome, Outcome::Ok) && only_looks(pending, reading) {
@@ -101,6 +116,8 @@ impl Ledger {
             return;
         }
         match &completion.outcome {
+            // It has not begun.
+            Outcome::Err(error) if error.code == MALFORMED_PACKET => self.note_error_beside(error),
             Outcome::Err(error) => self.diagnostics.note_error(error),
             // MariaDB's list outlives a statement that uses no table.
             Outcome::Ok if self.is_mariadb() && pending.command == Some(Command::InitDb) => {}

@@ -410,7 +410,8 @@ fn the_clients_trackers_are_its_own() {
     let Plan::Forward(forward) = talk.ask(Command::Query, sql.as_bytes()) else { panic!() };
     assert!(forward.tracking);
     assert_eq!(talk.hear(&ok(AUTOCOMMIT, vec![Change::State])), Disposition::Ask);
-    let [Question::Variables { names, .. }, Question::SetUp(_)] = &talk.ledger.questions()[..] else {
+    let [Question::Variables { names, .. }, Question::SetUp(_)] = &talk.ledger.questions()[..]
+    else {
         panic!("{:?}", talk.ledger.questions())
     };
     assert!(names.contains(&"time_zone".to_owned()) && !names.contains(&"sql_mode".to_owned()));
