@@ -146,7 +146,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "collation_of_a_column",
         why: "bug: Tidegate sets the character set of a login, not its collation, as \
-              character_set_results; columns name the collation",
+              character_set_results; columns name the collation. On MariaDB so does SET NAMES … \
+              COLLATE with character_set_client, which a parameter's column shows",
         apply: |_, _, packets| {
             for packet in packets.iter_mut().filter(|packet| packet.role == Role::Column) {
                 name_default_collation(&mut packet.payload);
@@ -231,11 +232,15 @@ fn fixed_part(payload: &[u8]) -> Option<usize> {
 /// The default collation in place of another of utf8mb4.
 fn name_default_collation(payload: &mut [u8]) {
     const UTF8MB4: [u16; 4] = [45, 46, 224, 255];
+    const OF_A_BINARY_COLLATION: u8 = 0x80;
     let Some(at) = fixed_part(payload) else { return };
     if let Some([low, high]) = payload.get(at + 1..at + 3)
         && UTF8MB4.contains(&u16::from_le_bytes([*low, *high]))
     {
         payload[at + 1..at + 3].copy_from_slice(&UTF8MB4[0].to_le_bytes());
+        if let Some(flags) = payload.get_mut(at + 8) {
+            *flags &= !OF_A_BINARY_COLLATION;
+        }
     }
 }
 
