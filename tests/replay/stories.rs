@@ -208,6 +208,25 @@ pub const STORIES: &[Story] = &[
         1: INSERT INTO shared VALUES (1, 'dup', 1)",
     ),
     story(
+        "lists that statements without a table leave",
+        1,
+        "
+        1: SELEKT
+        1: XA START 'x1'
+        1: BEGIN
+        1: XA END 'x1'
+        1: XA COMMIT 'x1' ONE PHASE
+        2: SELECT 1
+        1: SHOW WARNINGS
+        1: SELEKT
+        1: PREPARE s FROM 'SELECT 1'
+        1: DEALLOCATE PREPARE s
+        2: SELECT 1
+        1: SHOW WARNINGS
+        1: EXPLAIN shared
+        1: SHOW COUNT(*) WARNINGS",
+    ),
+    story(
         "lists that a question ends",
         1,
         "

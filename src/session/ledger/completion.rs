@@ -522,6 +522,12 @@ fn uses_no_table(reading: Reading) -> bool {
             | Head::Commit
             | Head::Rollback
             | Head::Savepoint
+            | Head::Xa
+            | Head::Prepare
+            | Head::Deallocate
+            | Head::Unlock
+            | Head::Help
+            | Head::Values
     );
     plain && (none || (reading.head == Head::Select && !reading.hints.contains(Hints::FROM)))
 }
