@@ -40,6 +40,8 @@ pub struct Connection {
     pub role_in_doubt: bool,
     /// In an XA transaction: one that is prepared outlives a reset on MariaDB.
     pub in_xa: bool,
+    /// Its list of conditions may hold some.
+    pub list_left: bool,
     /// Run after every setup; what it sets every session begins with.
     pub(super) init_query: Arc<str>,
     pub opened: Instant,

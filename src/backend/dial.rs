@@ -283,6 +283,7 @@ fn fresh(
         state: Arc::new(facts.baseline(schema, false)),
         role_in_doubt: false,
         in_xa: false,
+        list_left: false,
         init_query: "".into(),
         statements,
         facts: Arc::new(facts),

@@ -286,6 +286,7 @@ impl Session {
             disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
         borrowed.in_xa &= self.ledger.in_transaction();
+        borrowed.list_left = self.ledger.leaves_a_list();
         let mut lost = false;
         let released = self.ledger.is_released();
         if dying || released || borrowed.busy || reply.has_leftover() {

@@ -108,7 +108,7 @@ impl Session {
             let step = Step::Set(format!("SET SESSION last_insert_id={id}"));
             prefix.push(&step, borrowed.format);
         }
-        if forward.neutral {
+        if forward.neutral || (forward.continues && borrowed.list_left) {
             prefix.push_neutral(borrowed.format);
         }
         if let Some(text) = self.ledger.diagnostics.signal().filter(|_| forward.signal) {

@@ -35,6 +35,8 @@ pub struct Diagnostics {
     pub found_rows: u64,
     pub last_insert_id: u64,
     conditions: Vec<Condition>,
+    /// Those that stand before the ones on the connection, which was not told of them.
+    before: Vec<Condition>,
     /// As counted by the server, which lists no more than `max_error_count`.
     warnings: u64,
     errors: u64,
@@ -53,6 +55,7 @@ const MOST_BYTES: usize = 16 * 1024;
 impl Diagnostics {
     pub fn clear_conditions(&mut self) {
         self.conditions.clear();
+        self.before.clear();
         (self.warnings, self.errors, self.untold, self.failed) = (0, 0, false, None);
     }
 
@@ -82,9 +85,19 @@ impl Diagnostics {
         self.conditions.push(Condition::of(error));
     }
 
+    /// What a command leaves that adds to the list of the one before, which ran on another
+    /// connection.
+    pub fn add(&mut self, note: impl FnOnce(&mut Self)) {
+        let before = std::mem::take(&mut self.conditions);
+        note(self);
+        self.before = before;
+    }
+
     /// The answer of `SHOW WARNINGS`; `false`: too much to keep.
-    pub fn note_conditions(&mut self, conditions: Vec<Condition>) -> bool {
+    pub fn note_conditions(&mut self, listed: Vec<Condition>) -> bool {
         self.untold = false;
+        let mut conditions = std::mem::take(&mut self.before);
+        conditions.extend(listed);
         if conditions.iter().map(Condition::len).sum::<usize>() > MOST_BYTES {
             return false;
         }

@@ -122,6 +122,8 @@ pub struct Forward {
     /// The statement may look at the diagnostics of the one before it, which another client ran:
     /// they must be wiped first.
     pub neutral: bool,
+    /// Its list of conditions may go on with the one that is on the connection, if one is.
+    pub continues: bool,
     /// It gets the diagnostics of the statement before it, which ran elsewhere: they must be put in
     /// place, see [`Diagnostics::signal`].
     pub signal: bool,
@@ -137,6 +139,7 @@ impl Forward {
             new_statement: None,
             insert_id: None,
             neutral: false,
+            continues: false,
             signal: false,
             tracking: false,
         }
@@ -238,6 +241,10 @@ struct Pending {
     inner: Option<Box<Inner>>,
     /// The connection knew this session's LAST_INSERT_ID() before it.
     insert_id_told: bool,
+    /// No connection was in hand when it came.
+    apart: bool,
+    /// The condition it asks about was put there by a SIGNAL.
+    signalled: bool,
 }
 
 impl Ledger {
@@ -246,9 +253,7 @@ impl Ledger {
         let status = login.status & LASTING_STATUS;
         let dialect = dialect(&state, &login, status);
         let tracking = login.defaults.tracking.clone();
-        let mut diagnostics = Diagnostics::default();
-        // MariaDB counts the schema that a login names.
-        diagnostics.found_rows = u64::from(login.defaults.mariadb && login.schema.is_some());
+        let diagnostics = Diagnostics::default();
         Self {
             login,
             state,
@@ -362,6 +367,11 @@ impl Ledger {
         )
     }
 
+    /// Did the last statement leave conditions, which a later one's answer might count?
+    pub fn leaves_a_list(&self) -> bool {
+        !self.diagnostics.is_clean()
+    }
+
     /// What puts the client's own trackers in place, for [`Forward::tracking`].
     pub fn tracking_statement(&self) -> String {
         self.tracking.statement()
@@ -402,11 +412,23 @@ impl Ledger {
 
     /// `held`: the session has a connection already.
     pub fn on_request(&mut self, request: &Request<'_>, held: bool) -> Plan {
-        self.pending = Pending { command: Some(request.command), ..Pending::default() };
+        self.pending =
+            Pending { command: Some(request.command), apart: !held, ..Pending::default() };
         if !held {
             // A plan that came to nothing may have said that it is.
             self.insert_id_told = false;
         }
+        let plan = self.plan(request, held);
+        match plan {
+            Plan::Forward(forward) => {
+                let continues = !held && self.continues_a_list();
+                Plan::Forward(Forward { continues, ..forward })
+            }
+            other => other,
+        }
+    }
+
+    fn plan(&mut self, request: &Request<'_>, held: bool) -> Plan {
         match request.command {
             Command::Quit => Plan::Quit,
             Command::Query => self.on_query(request, held),

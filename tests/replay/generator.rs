@@ -43,7 +43,7 @@ impl Chance {
     pub fn new(mut random: Rng, flavor: Flavor, bound: u32) -> Self {
         let clients = (1..=random.u8(2..=CLIENTS)).map(|number| Client {
             number,
-            queue: VecDeque::from([Step::Login(login(&mut random))]),
+            queue: VecDeque::from(first_steps(&mut random, flavor)),
             holding: Holding::default(),
             multi: false,
         });
@@ -82,7 +82,9 @@ impl Chance {
             client.multi = who.capabilities & capability::MULTI_STATEMENTS != 0;
         }
         if reply.broken.is_some() {
-            client.queue.push_front(Step::Login(login(&mut self.random)));
+            for step in first_steps(&mut self.random, self.flavor).into_iter().rev() {
+                client.queue.push_front(step);
+            }
         }
     }
 
@@ -146,6 +148,15 @@ impl Chance {
             text.replace_range(start..=end, &word);
         }
         text
+    }
+}
+
+/// On MariaDB the first FOUND_ROWS() is that of whoever had the thread before.
+fn first_steps(random: &mut Rng, flavor: Flavor) -> Vec<Step> {
+    let login = Step::Login(login(random));
+    match flavor {
+        Flavor::MySql => vec![login],
+        Flavor::MariaDb => vec![login, Step::parse(": SELECT 1")],
     }
 }
 

@@ -227,6 +227,25 @@ pub const STORIES: &[Story] = &[
         1: SHOW COUNT(*) WARNINGS",
     ),
     story(
+        "lists that another client left on the connection",
+        1,
+        "
+        1: SELECT CAST('mine' AS SIGNED) FROM shared
+        2: SET SESSION max_sort_length = 1024
+        2: SHOW WARNINGS
+        1: SELECT CAST('mine' AS SIGNED) FROM shared
+        2! field_list shared
+        2: SHOW COUNT(*) WARNINGS
+        1: INSERT INTO shared VALUES (1)
+        2: SELECT 1
+        1! field_list shared
+        1: SHOW WARNINGS
+        1: SELECT CAST('mine' AS SIGNED) FROM shared LIMIT 1
+        2: SELECT 1
+        1: GET DIAGNOSTICS @a = NUMBER
+        1: SHOW WARNINGS",
+    ),
+    story(
         "lists that a question ends",
         1,
         "

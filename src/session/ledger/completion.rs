@@ -7,7 +7,7 @@ use super::park::MOST_USER_VARIABLES;
 use super::{Ledger, Open, Pending};
 use crate::session::hints::{Act, Deed, Head, Hints, Reading, deed, read};
 use crate::session::statement::{Prepared, Statements};
-use crate::session::{Inner, Pin, Ran, Tracking};
+use crate::session::{Diagnostics, Inner, Pin, Ran, Tracking};
 use crate::wire::{Change, Command, Completion, ErrPacket, Outcome, Status};
 
 /// A hint, and the pin it is enough for. What has a name is the holdings' to pin.
@@ -106,9 +106,31 @@ impl Ledger {
         self.asked = true;
     }
 
+    /// On MySQL it adds to the list that is there.
+    fn note_field_list(&mut self, pending: &Pending, completion: &Completion) {
+        let note = |diagnostics: &mut Diagnostics| match &completion.outcome {
+            // Its end counts none, and yet there is one: the command is deprecated.
+            Outcome::Ok => diagnostics.note_warnings(completion.warnings.max(1)),
+            Outcome::Err(error) => diagnostics.note_error(error),
+        };
+        if pending.apart {
+            self.diagnostics.add(note);
+        } else {
+            note(&mut self.diagnostics);
+        }
+    }
+
     fn note_conditions(&mut self, pending: &Pending, completion: &Completion) {
+        if pending.command == Some(Command::FieldList) && !self.is_mariadb() {
+            return self.note_field_list(pending, completion);
+        }
         let reading = pending.reading.unwrap_or_default();
         if matches!(completion.outcome, Outcome::Ok) && only_looks(pending, reading) {
+            if pending.signalled {
+                // What is on the connection was made to be looked at once.
+                self.asked = true;
+                return;
+            }
             // The list is still there, whoever has it.
             if !self.diagnostics.is_clean() {
                 self.diagnostics.untold = true;
@@ -120,7 +142,9 @@ impl Ledger {
             Outcome::Err(error) if error.code == MALFORMED_PACKET => self.note_error_beside(error),
             Outcome::Err(error) => self.diagnostics.note_error(error),
             // MariaDB's list outlives a statement that uses no table.
-            Outcome::Ok if self.is_mariadb() && pending.command == Some(Command::InitDb) => {}
+            Outcome::Ok
+                if self.is_mariadb()
+                    && matches!(pending.command, Some(Command::InitDb | Command::FieldList)) => {}
             Outcome::Ok
                 if self.is_mariadb() && uses_no_table(reading) && completion.warnings == 0 => {}
             // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
@@ -131,10 +155,6 @@ impl Ledger {
             Outcome::Ok if completion.results > 1 && keeps_a_list(reading, self.is_mariadb()) => {
                 self.diagnostics.note_warnings(completion.warnings);
                 self.diagnostics.untold = true;
-            }
-            // Its end counts none, and yet there is one: the command is deprecated.
-            Outcome::Ok if pending.command == Some(Command::FieldList) && !self.is_mariadb() => {
-                self.diagnostics.note_warnings(completion.warnings.max(1));
             }
             Outcome::Ok => self.diagnostics.note_warnings(completion.warnings),
         }
@@ -506,12 +526,12 @@ fn only_looks(pending: &Pending, reading: Reading) -> bool {
 }
 
 /// One of several statements may look at the list, or on MariaDB use no table.
-fn keeps_a_list(reading: Reading, mariadb: bool) -> bool {
+pub(super) fn keeps_a_list(reading: Reading, mariadb: bool) -> bool {
     let looks = reading.hints.contains(Hints::DIAGNOSTICS);
     reading.hints.contains(Hints::MULTI) && (looks || mariadb)
 }
 
-fn uses_no_table(reading: Reading) -> bool {
+pub(super) fn uses_no_table(reading: Reading) -> bool {
     let plain = !reading.hints.contains(Hints::MULTI);
     let none = matches!(
         reading.head,

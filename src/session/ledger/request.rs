@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::completion::deed_always;
+use super::completion::{deed_always, keeps_a_list, uses_no_table};
 use super::{Answer, Cell, Forward, Ledger, Open, Plan, Refusal, Request};
 use crate::session::Pin;
 use crate::session::hints::{self, About, Asked, Head, Hints, Reading};
-use crate::wire::Expect;
+use crate::wire::{Command, Expect};
 
 /// Hints that a statement looks at what the one before it left.
 const ABOUT_THE_LAST: Hints = Hints::FOUND_ROWS.union(Hints::ROW_COUNT).union(Hints::DIAGNOSTICS);
@@ -54,6 +54,7 @@ impl Ledger {
         self.note_unscoped(request.body, reading, dialect);
         let forward = self.forward_text(Expect::Query, reading, held);
         let neutral = forward.neutral && !gone;
+        self.pending.signalled = gone;
         Plan::Forward(Forward { tracking, signal: gone, neutral, ..forward })
     }
 
@@ -154,6 +155,18 @@ impl Ledger {
             &Asked::Conditions { errors_only, offset, limit } => {
                 Answer::Conditions { errors_only, offset, limit }
             }
+        }
+    }
+
+    /// On MariaDB a statement that uses no table adds to the list that is there, and counts it all.
+    pub(super) fn continues_a_list(&self) -> bool {
+        match self.pending.command {
+            Some(Command::FieldList) => true,
+            Some(Command::Query | Command::StmtExecute) => {
+                let may = |reading| uses_no_table(reading) || keeps_a_list(reading, true);
+                self.is_mariadb() && self.pending.reading.is_some_and(may)
+            }
+            _ => false,
         }
     }
 
