@@ -728,7 +728,7 @@ pub const FEATURES: &[Feature] = &[
         "several statements",
         6,
         &[
-            "[multi] SELECT 1; SELECT 2",
+            "[multi] SELECT 1; SELECT id FROM shared WHERE id = 1",
             "[multi] INSERT INTO {t} {body}; SELECT LAST_INSERT_ID()",
             "[multi] SET {setting}; SELECT {expr}",
             "[multi] SELECT 1; SELEKT",
