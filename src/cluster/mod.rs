@@ -119,8 +119,7 @@ impl Cluster {
         match self.ready.get() {
             Some(ready) if opened => {
                 let patience = want.patience.saturating_sub(started.elapsed());
-                let identity = want.identity.clone();
-                ready.pool.borrow(&Want { identity, patience, ..*want }).await
+                ready.pool.borrow(&Want { patience, ..*want }).await
             }
             _ => Err(BorrowError::Timeout {
                 waited: started.elapsed(),

@@ -98,7 +98,9 @@ impl Session {
             Ok(()) => self.settle(borrowed, &mut reply).await,
             Err(broken) => Box::pin(self.on_broken(borrowed, broken, &reply, server_took_it)).await,
         };
-        self.shared.buffers.give(reply.into_buffer());
+        let (received, edited) = reply.into_buffers();
+        self.shared.buffers.give(received);
+        self.shared.buffers.give(edited);
         outcome
     }
 
@@ -106,7 +108,7 @@ impl Session {
     async fn borrow(&mut self) -> Result<Borrowed, Option<Word>> {
         self.refresh_account();
         let want = Want {
-            identity: self.identity.clone(),
+            identity: &self.identity,
             account: &self.account,
             state: self.ledger.state(),
             patience: self.shared.limits.borrow_timeout,

@@ -101,8 +101,8 @@ impl Reply {
         }
     }
 
-    pub fn into_buffer(self) -> BytesMut {
-        self.input
+    pub fn into_buffers(self) -> (BytesMut, BytesMut) {
+        (self.input, self.edited)
     }
 
     /// The error packet that ends the reply gives way to another.
@@ -204,6 +204,10 @@ impl Session {
         to.first_seq = reply.first_seq;
         to.statement_id = forward.new_statement;
         to.session_track = to.session_track.map(|_| self.ledger.track_filter());
+        if !to.deprecate_eof {
+            // Every result set will be edited.
+            reply.edited = self.shared.buffers.take();
+        }
         let mut scanner = ReplyScanner::new(forward.expect, borrowed.format, to)
             .with_status(self.ledger.status())
             .with_server_seq(reply.server_seq);

@@ -27,6 +27,9 @@ impl Shelf {
     }
 
     pub fn give(&self, mut buffer: BytesMut) {
+        if buffer.capacity() == 0 {
+            return;
+        }
         buffer.clear();
         // What was split off or advanced over comes back if nobody else holds a part of it.
         let whole = buffer.capacity() >= Self::CAPACITY || buffer.try_reclaim(Self::CAPACITY);

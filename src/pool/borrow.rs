@@ -17,7 +17,7 @@ use crate::session::SessionState;
 
 /// What a borrower needs.
 pub struct Want<'a> {
-    pub identity: Identity,
+    pub identity: &'a Identity,
     pub account: &'a Arc<Account>,
     pub state: &'a Arc<SessionState>,
     /// How long it may take.

@@ -96,7 +96,7 @@ impl Shelf {
 }
 
 fn fit(connection: &Connection, want: &Want<'_>) -> Fit {
-    fit_of(&connection.identity, &connection.state, &want.identity, want.state)
+    fit_of(&connection.identity, &connection.state, want.identity, want.state)
 }
 
 fn fit_of(has: &Identity, holds: &SessionState, wants: &Identity, state: &SessionState) -> Fit {

@@ -48,17 +48,20 @@ pub struct Tracking {
     pub state_change: String,
     pub transaction_info: String,
     pub system_variables: String,
+    /// The same, read once: every reply to a client with SESSION_TRACK is filtered by it.
+    variables: Variables,
 }
 
 impl Default for Tracking {
     fn default() -> Self {
+        const USUAL: &str = "time_zone,autocommit,character_set_client,character_set_results,\
+                             character_set_connection";
         Self {
             schema: "ON".into(),
             state_change: "OFF".into(),
             transaction_info: "OFF".into(),
-            system_variables: "time_zone,autocommit,character_set_client,character_set_results,\
-                               character_set_connection"
-                .into(),
+            system_variables: USUAL.into(),
+            variables: named(USUAL),
         }
     }
 }
@@ -81,6 +84,9 @@ impl Tracking {
             _ => return false,
         };
         value.clone_into(place);
+        if name == "session_track_system_variables" {
+            self.variables = named(value);
+        }
         true
     }
 
@@ -103,23 +109,27 @@ impl Tracking {
         let is_on = |value: &str| value.eq_ignore_ascii_case("ON") || value == "1";
         // MySQL 9.7 reports the transaction's state whatever it is told.
         let transaction = !mariadb || !self.transaction_info.eq_ignore_ascii_case("OFF");
-        let names = self.system_variables.split(',').map(|name| name.trim().to_ascii_lowercase());
-        let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
-        let variables = if names.iter().any(|name| name == "*") {
-            Variables::All
-        } else if names.is_empty() {
-            Variables::None
-        } else {
-            Variables::Named(names.into())
-        };
         TrackFilter {
             schema: is_on(&self.schema),
             state: is_on(&self.state_change),
             gtids,
             characteristics: self.transaction_info.eq_ignore_ascii_case("CHARACTERISTICS"),
             transaction,
-            variables,
+            variables: self.variables.clone(),
         }
+    }
+}
+
+/// The value of `session_track_system_variables`.
+fn named(value: &str) -> Variables {
+    let names = value.split(',').map(|name| name.trim().to_ascii_lowercase());
+    let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
+    if names.iter().any(|name| name == "*") {
+        Variables::All
+    } else if names.is_empty() {
+        Variables::None
+    } else {
+        Variables::Named(names.into())
     }
 }
 
