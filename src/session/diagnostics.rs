@@ -35,8 +35,8 @@ pub struct Diagnostics {
     pub found_rows: u64,
     pub last_insert_id: u64,
     conditions: Vec<Condition>,
-    /// Those that stand before the ones on the connection, which was not told of them.
-    before: Vec<Condition>,
+    /// So many at the front are not on the connection, which was not told of them.
+    before: u8,
     /// As counted by the server, which lists no more than `max_error_count`.
     warnings: u64,
     errors: u64,
@@ -55,7 +55,7 @@ const MOST_BYTES: usize = 16 * 1024;
 impl Diagnostics {
     pub fn clear_conditions(&mut self) {
         self.conditions.clear();
-        self.before.clear();
+        self.before = 0;
         (self.warnings, self.errors, self.untold, self.failed) = (0, 0, false, None);
     }
 
@@ -88,15 +88,19 @@ impl Diagnostics {
     /// What a command leaves that adds to the list of the one before, which ran on another
     /// connection.
     pub fn add(&mut self, note: impl FnOnce(&mut Self)) {
-        let before = std::mem::take(&mut self.conditions);
+        let mut conditions = std::mem::take(&mut self.conditions);
         note(self);
-        self.before = before;
+        conditions.truncate(MOST_ADDED);
+        self.before = u8::try_from(conditions.len()).unwrap_or(u8::MAX);
+        conditions.append(&mut self.conditions);
+        self.conditions = conditions;
     }
 
     /// The answer of `SHOW WARNINGS`; `false`: too much to keep.
     pub fn note_conditions(&mut self, listed: Vec<Condition>) -> bool {
         self.untold = false;
-        let mut conditions = std::mem::take(&mut self.before);
+        let mut conditions = std::mem::take(&mut self.conditions);
+        conditions.truncate(std::mem::take(&mut self.before).into());
         conditions.extend(listed);
         if conditions.iter().map(Condition::len).sum::<usize>() > MOST_BYTES {
             return false;
