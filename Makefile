@@ -2,7 +2,7 @@
 
 SECONDS ?= 60
 
-.PHONY: help lint test test-fast soak mutations demo bench-state servers clean-servers
+.PHONY: help lint test test-fast soak mutations demo bench-state bench-micro servers clean-servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -39,6 +39,13 @@ bench-state: ## what it costs to restore a session's state; ROUNDS=5 SECONDS_EAC
 	@tests/servers/install.sh mysql || tests/servers/install.sh mariadb
 	cargo build --locked --release --bin tidegate --example state
 	@"$$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"/release/examples/state
+
+# What is checked or written down are instructions: the clock of a shared machine holds nothing.
+bench-micro: ## the pure parts by time and by instructions; CHECK=1 holds the latter, UPDATE=1 notes them
+	$(if $(CHECK)$(UPDATE),,cargo bench --locked --bench micro)
+	cargo build --locked --release --example instructions
+	@"$$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"/release/examples/instructions \
+		$(if $(CHECK),--check) $(if $(UPDATE),--update)
 
 servers: ## install the servers and drivers that the tests use
 	@tests/servers/install.sh all
