@@ -279,8 +279,7 @@ fn borrow_and_give_back() -> Case {
         runtime.block_on(async {
             for _ in 0..count {
                 let patience = Duration::from_secs(10);
-                let identity = identity.clone();
-                let want = Want { identity, account: &account, state: &state, patience };
+                let want = Want { identity: &identity, account: &account, state: &state, patience };
                 match pool.borrow(black_box(&want)).await {
                     Ok(borrowed) => borrowed.give_back(&state),
                     Err(error) => unreachable!("the server of paper refuses nobody: {error}"),

@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::config::{
     Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{self, End, Limits, Shared};
+use crate::frontend::{self, Desks, End, Limits, Shared};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
@@ -22,6 +22,9 @@ use crate::session::{Library, Pin};
 
 /// Buffers of 16 KiB kept for sessions that wake.
 const BUFFERS: usize = 1024;
+
+/// Futures of some 2 KiB kept for the same.
+const DESKS: usize = 1024;
 
 /// Of each kind, for packets that are packed or unpacked at the same time.
 const ENGINES: usize = 16;
@@ -118,6 +121,7 @@ fn share(
         metrics,
         lifecycle: lifecycle.clone(),
         buffers: Shelf::new(BUFFERS),
+        desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
         tls: client_tls(settings)?,
         tls_required: settings.tls_client.mode == ClientTlsMode::Required,

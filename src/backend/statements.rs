@@ -24,7 +24,8 @@ pub struct ServerStatement {
 
 #[derive(Debug)]
 pub struct ServerStatements {
-    kept: HashMap<Key, ServerStatement>,
+    /// Its keys are fingerprints: nothing that a client could choose to collide is saved by more.
+    kept: HashMap<Key, ServerStatement, foldhash::fast::RandomState>,
     clock: u64,
     /// No session needs them any more.
     to_close: Vec<u32>,
@@ -53,7 +54,7 @@ impl ServerStatements {
     pub const MOST_PRIVATE: usize = 1000;
 
     pub fn new(on_servers: IntGauge) -> Self {
-        Self { kept: HashMap::new(), clock: 0, to_close: Vec::new(), on_servers }
+        Self { kept: HashMap::default(), clock: 0, to_close: Vec::new(), on_servers }
     }
 
     pub fn len(&self) -> usize {

@@ -87,7 +87,8 @@ impl Session {
             self.borrowed = Some(borrowed);
             return Ok(());
         }
-        let mut reply = Reply::new(self.shared.buffers.take(), &sent);
+        let buffer = self.inbound.lend().unwrap_or_else(|| self.shared.buffers.take());
+        let mut reply = Reply::new(buffer, &sent);
         let mut relayed = self.relay(&mut borrowed, &mut reply, &prefix, &forward).await;
         if let Err(Broken::Curable(cure)) = relayed {
             let healed = self.heal(&mut borrowed, &mut reply, &forward, incoming, cure);
@@ -99,7 +100,7 @@ impl Session {
             Err(broken) => Box::pin(self.on_broken(borrowed, broken, &reply, server_took_it)).await,
         };
         let (received, edited) = reply.into_buffers();
-        self.shared.buffers.give(received);
+        self.inbound.take_back(received, &self.shared.buffers);
         self.shared.buffers.give(edited);
         outcome
     }

@@ -58,7 +58,7 @@ impl Session {
         stream: Stream,
         peer: String,
         shared: Arc<Shared>,
-    ) -> Result<Self, End> {
+    ) -> Result<Box<Self>, End> {
         let presence = shared.registry.enter(peer);
         let limit = shared.limits.login_timeout;
         let (offered, offered_extended) = (OFFERED, Extended::empty());
@@ -75,7 +75,7 @@ impl Session {
 }
 
 impl Guest {
-    async fn log_in(mut self) -> Result<Session, End> {
+    async fn log_in(mut self) -> Result<Box<Session>, End> {
         let nonce = Nonce::random();
         self.greet(&nonce).await?;
         let payload = self.read().await?;
@@ -96,7 +96,7 @@ impl Guest {
             return Err(guest.refuse(&word, End::LoginRefused).await);
         }
         let account = guest.authenticate(&login, nonce).await?;
-        Ok(guest.settle(&login, account, algorithm))
+        Ok(Box::new(guest.settle(&login, account, algorithm)))
     }
 
     async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {

@@ -59,6 +59,20 @@ impl Inbound {
         }
     }
 
+    /// The buffer itself, when nothing is in it: a reply needs one just when the request is gone.
+    pub fn lend(&mut self) -> Option<BytesMut> {
+        let has_one = self.bytes.is_empty() && self.bytes.capacity() > 0;
+        if has_one { Shelf::renew(std::mem::take(&mut self.bytes)) } else { None }
+    }
+
+    /// Takes it back, or another. What is not needed goes to the shelf.
+    pub fn take_back(&mut self, buffer: BytesMut, shelf: &Shelf) {
+        if self.bytes.capacity() > 0 {
+            return shelf.give(buffer);
+        }
+        self.bytes = Shelf::renew(buffer).unwrap_or_default();
+    }
+
     /// Reads until the head of the next request is here. `None`: the client hung up between two
     /// requests. Cancel-safe: what was read stays in the buffer.
     pub async fn next(

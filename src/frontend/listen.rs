@@ -49,7 +49,7 @@ async fn come_in(stream: Stream, peer: String, shared: Arc<Shared>) {
     // The login is rare and its future large: kept apart, so that a sleeping session is small.
     let greeted = Box::pin(Session::greet(stream, peer, Arc::clone(&shared))).await;
     let end = match greeted {
-        Ok(session) => Box::new(session).serve().await,
+        Ok(session) => session.serve().await,
         Err(end) => {
             shared.metrics.client.logins.of(outcome(end)).inc();
             end

@@ -6,6 +6,7 @@
 mod answer;
 mod attributes;
 mod change_user;
+mod desk;
 mod end;
 mod exchange;
 mod greet;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+pub use desk::Desks;
 pub use end::End;
 pub use listen::listen;
 
@@ -43,6 +45,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
     pub buffers: Arc<Shelf>,
+    pub desks: Desks,
     pub library: Arc<Library>,
     pub engines: Arc<Engines>,
     pub tls: Option<ClientSideTls>,

@@ -26,16 +26,19 @@ impl Shelf {
         kept.unwrap_or_else(|| BytesMut::with_capacity(Self::CAPACITY))
     }
 
-    pub fn give(&self, mut buffer: BytesMut) {
+    /// The buffer, empty again and as large as it was, if it can be used again.
+    pub fn renew(mut buffer: BytesMut) -> Option<BytesMut> {
         if buffer.capacity() == 0 {
-            return;
+            return None;
         }
         buffer.clear();
         // What was split off or advanced over comes back if nobody else holds a part of it.
         let whole = buffer.capacity() >= Self::CAPACITY || buffer.try_reclaim(Self::CAPACITY);
-        if !whole || buffer.capacity() > Self::LARGEST {
-            return;
-        }
+        (whole && buffer.capacity() <= Self::LARGEST).then_some(buffer)
+    }
+
+    pub fn give(&self, buffer: BytesMut) {
+        let Some(buffer) = Self::renew(buffer) else { return };
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         if buffers.len() < self.keep {
             buffers.push(buffer);

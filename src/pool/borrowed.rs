@@ -90,7 +90,7 @@ impl Borrowed {
         let inner = &self.pool.0;
         inner.metrics.server.connections.of(ServerState::Borrowed).dec();
         let now = Instant::now();
-        if now.duration_since(live.connection.opened) > self.pool.lifetime_of(&live.connection) {
+        if self.pool.is_too_old(&live.connection, now) {
             self.pool.retire(live, CloseReason::MaxLifetime);
         } else if inner.seats.is_closed() {
             self.pool.retire(live, CloseReason::Shutdown);
@@ -155,9 +155,15 @@ impl Pool {
         });
     }
 
+    pub(super) fn is_too_old(&self, connection: &Connection, now: Instant) -> bool {
+        let age = now.saturating_duration_since(connection.opened);
+        // The usual answer, without arithmetic.
+        age > self.0.limits.max_lifetime / 2 && age > self.lifetime_of(connection)
+    }
+
     /// `max_lifetime`, less up to a tenth, by the connection's own id: those that were dialed
     /// together do not end together.
-    pub(super) fn lifetime_of(&self, connection: &Connection) -> Duration {
+    fn lifetime_of(&self, connection: &Connection) -> Duration {
         let jitter = f64::from(connection.id.wrapping_mul(2_654_435_761) >> 16) / 65_536.0 / 10.0;
         self.0.limits.max_lifetime.mul_f64(1.0 - jitter)
     }

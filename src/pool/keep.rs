@@ -42,7 +42,6 @@ impl Pool {
         let mut shelf = lock(&self.0.shelf);
         let mut spare = shelf.len().saturating_sub(self.0.limits.min_idle as usize);
         let gone = shelf.sweep(|idle| {
-            let age = now.saturating_duration_since(idle.live.connection.opened);
             if !idle.live.connection.stream.looks_idle() {
                 Some(CloseReason::Dead)
             } else if spare > 0
@@ -50,7 +49,7 @@ impl Pool {
             {
                 spare -= 1;
                 Some(CloseReason::IdleTimeout)
-            } else if age > self.lifetime_of(&idle.live.connection) {
+            } else if self.is_too_old(&idle.live.connection, now) {
                 Some(CloseReason::MaxLifetime)
             } else {
                 None

@@ -249,7 +249,7 @@ struct Pending {
 
 impl Ledger {
     pub fn new(login: Login, library: Arc<Library>) -> Self {
-        let state = Arc::new(initial_state(&login));
+        let state = library.first_state(initial_state(&login));
         let status = login.status & LASTING_STATUS;
         let dialect = dialect(&state, &login, status);
         let tracking = login.defaults.tracking.clone();

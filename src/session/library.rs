@@ -76,6 +76,7 @@ impl Drop for Statement {
 #[derive(Debug)]
 pub struct Library {
     kept: Mutex<Kept>,
+    firsts: Mutex<Vec<Arc<SessionState>>>,
     most_bytes: usize,
     metrics: Arc<Metrics>,
 }
@@ -92,11 +93,28 @@ impl Library {
     /// many, and a machine that serves thousands of clients has the memory.
     pub const MOST_BYTES: usize = 256 << 20;
 
+    /// Schemas and character sets that clients log in with, as many as are looked through.
+    const MOST_FIRSTS: usize = 16;
+
     /// What a statement takes besides its text, about.
     const BESIDES: usize = 256;
 
     pub fn new(metrics: Arc<Metrics>, most_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), most_bytes, metrics })
+        Arc::new(Self { kept: Mutex::default(), firsts: Mutex::default(), most_bytes, metrics })
+    }
+
+    /// What a new session begins with: most begin alike, and keep what they share but once.
+    pub fn first_state(&self, state: SessionState) -> Arc<SessionState> {
+        let mut firsts = lock(&self.firsts);
+        if let Some(known) = firsts.iter().find(|known| ***known == state) {
+            return Arc::clone(known);
+        }
+        if firsts.len() == Self::MOST_FIRSTS {
+            firsts.remove(0);
+        }
+        let state = Arc::new(state);
+        firsts.push(Arc::clone(&state));
+        state
     }
 
     /// The one there is, or a new one. `None`: there is no room for it.
@@ -179,6 +197,18 @@ mod tests {
     fn counted(library: &Library) -> (i64, i64) {
         let session = &library.metrics.session;
         (session.distinct.get(), session.bytes.get())
+    }
+
+    #[test]
+    fn sessions_begin_with_one_state() {
+        let library = library(Library::MOST_BYTES);
+        let first = library.first_state(state());
+        assert!(Arc::ptr_eq(&first, &library.first_state(state())));
+        for number in 0..Library::MOST_FIRSTS {
+            library.first_state(state().with_schema(Some(&format!("s{number}"))));
+        }
+        assert_eq!(lock(&library.firsts).len(), Library::MOST_FIRSTS);
+        assert!(!Arc::ptr_eq(&first, &library.first_state(state())), "it was the oldest");
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub struct Statements {
     bytes: usize,
     /// The last one prepared, if that went well and it is still there.
     last: Option<u32>,
-    by_id: HashMap<u32, Prepared>,
+    /// The ids are our own.
+    by_id: HashMap<u32, Prepared, foldhash::fast::RandomState>,
 }
 
 impl Statements {
