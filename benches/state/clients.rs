@@ -5,10 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{
-    binary::{Statement, Value},
-    client::{Error, Login, RawClient, capability},
-    servers::Server,
+use crate::{
+    support::{
+        binary::{Statement, Value},
+        client::{Error, Login, RawClient, capability},
+        servers::Server,
+    },
+    tenant::{own_schema, own_state},
 };
 
 pub const CLIENTS: usize = 16;
@@ -42,21 +45,6 @@ pub fn prepare(server: &Server) {
         server.root(&format!("CREATE TABLE {schema}.points (id INT PRIMARY KEY, v INT NOT NULL)"));
         server.root(&format!("INSERT INTO {schema}.points VALUES {rows}"));
     }
-}
-
-fn own_schema(client: usize) -> String {
-    format!("tenant_{client}")
-}
-
-/// What makes a client's state unlike that of any other.
-fn own_state(client: usize) -> [String; 2] {
-    let modes = ["ANSI_QUOTES", "PIPES_AS_CONCAT", "IGNORE_SPACE", "STRICT_ALL_TABLES"];
-    let modes = modes.iter().enumerate().filter(|(bit, _)| client & (1 << bit) != 0);
-    let mode = modes.map(|(_, name)| *name).collect::<Vec<_>>().join(",");
-    [
-        format!("SET time_zone = '+00:{:02}', sql_mode = '{mode}'", client + 1),
-        format!("SET @tenant = {client}, @trace = 'request of client {client}'"),
-    ]
 }
 
 pub struct Client {

@@ -11,17 +11,21 @@
 #![allow(clippy::disallowed_methods, reason = "std::thread::sleep: no client is served here")]
 #![allow(clippy::expect_used, reason = "a benchmark that fails has no figures")]
 
+#[path = "../peers/calls.rs"]
+mod calls;
 mod clients;
 mod report;
 mod site;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod tenant;
 
 use std::time::Duration;
 
+use calls::Calls;
 use clients::Protocol;
 use report::Column;
-use site::{Calls, Figures, Site};
+use site::{Figures, Site};
 use support::servers::{Flavor, Options, Server};
 
 /// Tidegate keeps one of them for KILL.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    calls::Calls,
     clients::Protocol,
-    site::{Calls, Figures, Site},
+    site::{Figures, Site},
 };
 
 /// One way, one protocol, every round.

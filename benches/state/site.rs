@@ -1,14 +1,9 @@
 //! A way to the server with its clients, and what is measured of it.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use crate::{
+    calls::{Calls, Counting},
     clients::{self, CLIENTS, Client, Protocol},
     support::{
         servers::Server,
@@ -32,13 +27,6 @@ pub struct Figures {
     pub cpu: f64,
     /// Of a hundred borrows, by how they were come by.
     pub ways: BTreeMap<String, f64>,
-}
-
-/// Calls a query: those that wait, and the others.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Calls {
-    pub waiting: f64,
-    pub others: f64,
 }
 
 impl Site {
@@ -87,25 +75,11 @@ impl Site {
         clients.filter_map(|(number, client)| client.check(number).ok()).filter(|own| !own).count()
     }
 
-    /// Under strace, and so much slower: only the calls count. `None` without strace or Tidegate.
+    /// `None` without strace or Tidegate.
     pub fn calls(&mut self, protocol: Protocol, length: Duration) -> Option<Calls> {
-        let pid = self.tidegate.as_ref()?.pid().to_string();
-        let folder = tempfile::tempdir().ok()?;
-        let report = folder.path().join("calls");
-        let mut strace = Command::new("strace")
-            .args(["-c", "-f", "-p", &pid, "-o"])
-            .arg(&report)
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        std::thread::sleep(Duration::from_millis(700));
+        let counting = Counting::start(self.tidegate.as_ref()?.pid()).ok()?;
         let (latencies, _) = clients::run(&mut self.clients, protocol, length);
-        let stop = Command::new("kill").args(["-INT", &strace.id().to_string()]).status();
-        if !stop.is_ok_and(|status| status.success()) {
-            let _ = strace.kill();
-        }
-        let _ = strace.wait();
-        read_calls(&report, number(latencies.len()))
+        counting.stop(latencies.len() as u64).ok()
     }
 
     fn cpu_ticks(&self) -> f64 {
@@ -129,29 +103,6 @@ impl Site {
 
 /// In microseconds: Linux counts the time of processes in hundredths of a second.
 const TICK: f64 = 10_000.0;
-
-/// Calls in which a thread has nothing to do.
-const WAITING: [&str; 3] = ["epoll_wait", "epoll_pwait", "futex"];
-
-/// Lines of `% time, seconds, usecs/call, calls, errors, syscall`, errors left blank where none is.
-fn read_calls(report: &Path, queries: f64) -> Option<Calls> {
-    let text = fs::read_to_string(report).ok()?;
-    let mut calls = Calls::default();
-    for line in text.lines() {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, _, _, count, .., name] = fields.as_slice() else { continue };
-        let Ok(count) = count.parse::<f64>() else { continue };
-        if *name == "total" {
-            continue;
-        }
-        if WAITING.contains(name) {
-            calls.waiting += count / queries;
-        } else {
-            calls.others += count / queries;
-        }
-    }
-    (calls.others > 0.0).then_some(calls)
-}
 
 fn number(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::MAX, f64::from)

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs the real servers and drivers that the tests and the demo run against.
 #
-#   tests/servers/install.sh [build|mysql|mariadb|sysbench|drivers|all]...
+#   tests/servers/install.sh [build|mysql|mariadb|sysbench|drivers|haproxy|router|strace|all]...
+#
+# haproxy, router and strace are for `make bench` alone, and no part of all.
 #
 # Owns: apt packages of the machine, and the folder
 # ${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}. Does nothing, fast, when all is there.
@@ -13,6 +15,7 @@ set -euo pipefail
 
 CACHE=${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}
 MYSQL=$CACHE/mysql-9.7
+ROUTER=$CACHE/mysql-router-9.7
 
 say() { printf 'install: %s\n' "$*" >&2; }
 die() {
@@ -110,18 +113,17 @@ open_sid() {
 
 mysql_works() { "$MYSQL/bin/mysqld" --version >/dev/null 2>&1 && "$MYSQL/bin/mysql" --version >/dev/null 2>&1; }
 
-# A program of the unpacked tree runs under the tree's own loader and libraries only: the system's
-# are older than what it was built for.
+# A program of an unpacked tree runs under the tree's own loader and libraries only: the system's
+# are older than what it was built for. `root` is where the tree will stand.
 write_launcher() {
-    local name=$1 program=$2 loader=$3 libraries=$4
-    shift 4
+    local name=$1 root=$2 program=$3
+    shift 3
     {
-        printf '#!/bin/sh\nroot=%q\n' "$MYSQL"
+        printf '#!/bin/sh\nroot=%q\n' "$root"
         # shellcheck disable=SC2016 # expanded when the launcher runs
         printf '[ "${1-}" != --no-defaults ] || shift\n'
         # shellcheck disable=SC2016
-        printf 'exec "$root/%s" --library-path "$root/%s" "$root/%s" --no-defaults' \
-            "$loader" "$libraries" "$program"
+        printf 'exec "$root/%s" --library-path "$root/%s" "$root/%s"' "$loader" "$libraries" "$program"
         printf ' %s' "$@"
         # shellcheck disable=SC2016
         printf ' "$@"\n'
@@ -129,53 +131,83 @@ write_launcher() {
     chmod 755 "$name"
 }
 
-install_mysql() {
-    mysql_works && return
-    needs_apt "MySQL 9.7"
-    has dpkg || die "needs dpkg to unpack MySQL"
+# Unpacks packages of sid and all they stand on into `tree`, a folder in the cache that is gone at the
+# end, and finds the `loader` and the `libraries` in it.
+unpack_from_sid() {
+    local what=$1 without=$2 size=$3 work package
+    shift 3
+    needs_apt "$what"
+    has dpkg || die "needs dpkg to unpack $what"
     mkdir -p "$CACHE"
-
-    local work
-    work=$(mktemp -d "$CACHE/mysql.XXXXXX")
+    work=$(mktemp -d "$CACHE/unpack.XXXXXX")
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '$work'" EXIT
     open_sid "$work"
-    say "MySQL: reading Debian sid's package list"
-    apt-get "${sid[@]}" update >&2 || die "MySQL: Debian sid cannot be read; $without_mysql"
-    say "MySQL: downloading mysql-server-core, mysql-client-core and what they stand on (70 MB)"
-    apt-get "${sid[@]}" -y install --download-only mysql-server-core mysql-client-core >&2 ||
-        die "MySQL: not to be had from Debian sid today; $without_mysql"
+    say "$what: reading Debian sid's package list"
+    apt-get "${sid[@]}" update >&2 || die "$what: Debian sid cannot be read; $without"
+    say "$what: downloading $* and what they stand on ($size)"
+    apt-get "${sid[@]}" -y install --download-only "$@" >&2 ||
+        die "$what: not to be had from Debian sid today; $without"
 
-    local package
-    mkdir "$work/tree"
-    for package in "$work"/archives/*.deb; do dpkg -x "$package" "$work/tree"; done
+    tree=$work/tree
+    mkdir "$tree"
+    for package in "$work"/archives/*.deb; do dpkg -x "$package" "$tree"; done
+    loader=$(cd "$tree" && find usr/lib64 usr/lib -maxdepth 2 -name 'ld-linux*.so.*' 2>/dev/null | head -n 1)
+    libraries=$(cd "$tree" && echo usr/lib/*-linux-gnu*)
+    [ -n "$loader" ] || die "$what: the packages hold no program loader; $without"
+    mkdir "$tree/bin"
+}
 
-    local loader libraries
-    loader=$(cd "$work/tree" && find usr/lib64 usr/lib -maxdepth 2 -name 'ld-linux*.so.*' 2>/dev/null | head -n 1)
-    libraries=$(cd "$work/tree" && echo usr/lib/*-linux-gnu*)
-    [ -n "$loader" ] || die "MySQL: the packages hold no program loader; $without_mysql"
-
-    mkdir "$work/tree/bin"
+install_mysql() {
+    mysql_works && return
+    unpack_from_sid MySQL "$without_mysql" "70 MB" mysql-server-core mysql-client-core
     # shellcheck disable=SC2016 # expanded when the launcher runs
-    write_launcher "$work/tree/bin/mysqld" usr/sbin/mysqld "$loader" "$libraries" \
+    write_launcher "$tree/bin/mysqld" "$MYSQL" usr/sbin/mysqld --no-defaults \
         '"--lc-messages-dir=$root/usr/share/mysql"' \
         '"--character-sets-dir=$root/usr/share/mysql/charsets"' \
         '"--plugin-dir=$root/usr/lib/mysql/plugin"' '--secure-file-priv=""'
     local client
     for client in mysql mysqladmin mysqldump; do
         # shellcheck disable=SC2016
-        if [ -e "$work/tree/usr/bin/$client" ]; then
-            write_launcher "$work/tree/bin/$client" "usr/bin/$client" "$loader" "$libraries" \
+        if [ -e "$tree/usr/bin/$client" ]; then
+            write_launcher "$tree/bin/$client" "$MYSQL" "usr/bin/$client" --no-defaults \
                 '"--character-sets-dir=$root/usr/share/mysql/charsets"'
         fi
     done
 
     rm -rf "$MYSQL"
-    mv "$work/tree" "$MYSQL"
+    mv "$tree" "$MYSQL"
     mysql_works || die "MySQL: unpacked, but it does not run: $("$MYSQL/bin/mysqld" --version 2>&1 || true)"
     say "MySQL: $("$MYSQL/bin/mysqld" --version | sed 's/^[^ ]* *//')"
 }
 without_mysql="the tests and the demo can do without it, on MariaDB"
+
+# --- the peers of make bench ------------------------------------------------------------------
+
+install_haproxy() {
+    if has haproxy || [ -x /usr/sbin/haproxy ]; then return; fi
+    apt_install_without_services haproxy
+}
+
+router_works() { "$ROUTER/bin/mysqlrouter" --version >/dev/null 2>&1; }
+
+install_router() {
+    router_works && return
+    unpack_from_sid "MySQL Router" "the benchmark can do without it" "30 MB" mysql-router
+    # Its plugins need libraries of its own.
+    # shellcheck disable=SC2016 # expanded when the launcher runs
+    libraries+=':$root/usr/lib/mysql-router'
+    write_launcher "$tree/bin/mysqlrouter" "$ROUTER" usr/bin/mysqlrouter
+    rm -rf "$ROUTER"
+    mv "$tree" "$ROUTER"
+    router_works ||
+        die "MySQL Router: unpacked, but it does not run: $("$ROUTER/bin/mysqlrouter" --version 2>&1 || true)"
+    say "$("$ROUTER/bin/mysqlrouter" --version)"
+}
+
+install_strace() {
+    has strace || apt_install strace
+}
 
 # --- MariaDB, sysbench ------------------------------------------------------------------------
 
@@ -305,6 +337,9 @@ for what in "$@"; do
         mariadb) install_mariadb ;;
         sysbench) install_sysbench ;;
         drivers) install_drivers ;;
+        haproxy) install_haproxy ;;
+        router) install_router ;;
+        strace) install_strace ;;
         build) install_build ;;
         all)
             install_build
@@ -314,6 +349,6 @@ for what in "$@"; do
             "${BASH_SOURCE[0]}" mysql || say "going on without MySQL"
             install_drivers
             ;;
-        *) die "unknown: $what (build, mysql, mariadb, sysbench, drivers or all)" ;;
+        *) die "unknown: $what (build, mysql, mariadb, sysbench, drivers, haproxy, router, strace or all)" ;;
     esac
 done

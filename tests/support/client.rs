@@ -179,7 +179,7 @@ pub struct Greeting {
     pub plugin: String,
     /// All of it.
     pub packet: Vec<u8>,
-    scramble: Vec<u8>,
+    pub scramble: Vec<u8>,
 }
 
 pub struct RawClient {
@@ -486,7 +486,7 @@ impl RawClient {
 
 const MALFORMED: io::ErrorKind = io::ErrorKind::InvalidData;
 
-fn parse_greeting(packet: &[u8]) -> Option<Greeting> {
+pub fn parse_greeting(packet: &[u8]) -> Option<Greeting> {
     let rest = packet.get(1..)?;
     let end = rest.iter().position(|byte| *byte == 0)?;
     let version = String::from_utf8_lossy(&rest[..end]).into_owned();
@@ -568,7 +568,7 @@ pub fn lenenc(bytes: &mut &[u8]) -> Option<u64> {
     Some(value)
 }
 
-fn prove(plugin: &str, password: &str, scramble: &[u8]) -> Vec<u8> {
+pub fn prove(plugin: &str, password: &str, scramble: &[u8]) -> Vec<u8> {
     if password.is_empty() {
         return Vec::new();
     }
@@ -589,7 +589,7 @@ fn prove(plugin: &str, password: &str, scramble: &[u8]) -> Vec<u8> {
     }
 }
 
-fn seal(pem: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
+pub fn seal(pem: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
     let key = SubjectPublicKeyInfoDer::from_pem_slice(pem).ok()?;
     let key = PublicEncryptingKey::from_der(&key).ok()?;
