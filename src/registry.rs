@@ -14,7 +14,11 @@ use tokio::sync::Notify;
 pub struct Registry {
     next_id: AtomicU32,
     sessions: Mutex<HashMap<u32, Arc<Entry>>>,
+    /// The user of whom has not logged in.
+    nobody: Arc<str>,
     started: Instant,
+    /// When all are looked at again, on the registry's clock.
+    due: AtomicU64,
     /// Milliseconds since `started`, moved on by the sweep: sessions read it for nothing.
     now: AtomicU64,
 }
@@ -24,7 +28,8 @@ pub struct Entry {
     pub id: u32,
     pub peer: String,
     user: Mutex<Arc<str>>,
-    attributes: Mutex<Attributes>,
+    /// `None`: it said nothing of itself, as most do.
+    attributes: Mutex<Option<Attributes>>,
     activity: AtomicU8,
     /// When the activity began, on the registry's clock.
     since: AtomicU64,
@@ -105,6 +110,18 @@ pub struct Limits {
     pub query: Option<Duration>,
 }
 
+impl Limits {
+    /// Milliseconds between two looks at all sessions: among thousands of sleepers they are what
+    /// costs most. `None`: nothing is limited.
+    fn pause(&self) -> Option<u64> {
+        const LATE: u32 = 32;
+        const LONGEST: Duration = Duration::from_secs(10);
+        let limits = [self.idle, self.idle_in_transaction, self.transaction, self.query];
+        let shortest = limits.into_iter().flatten().min()?;
+        u64::try_from((shortest / LATE).min(LONGEST).as_millis()).ok()
+    }
+}
+
 /// How often [`Registry::sweep`] is called, and so how coarse its clock is.
 pub const SWEEP: Duration = Duration::from_millis(250);
 
@@ -123,7 +140,9 @@ impl Registry {
         Self {
             next_id: AtomicU32::new(FIRST_ID + fastrand::u32(..FIRST_ID / 2)),
             sessions: Mutex::default(),
+            nobody: "".into(),
             started: Instant::now(),
+            due: AtomicU64::new(0),
             now: AtomicU64::new(1),
         }
     }
@@ -138,8 +157,8 @@ impl Registry {
         let entry = Arc::new(Entry {
             id,
             peer,
-            user: Mutex::new("".into()),
-            attributes: Mutex::new(Arc::new([])),
+            user: Mutex::new(Arc::clone(&self.nobody)),
+            attributes: Mutex::default(),
             activity: AtomicU8::new(Activity::LoggingIn as u8),
             since: AtomicU64::new(self.now()),
             transaction_since: AtomicU64::new(0),
@@ -182,9 +201,13 @@ impl Registry {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         self.now.store(now, Ordering::Relaxed);
         let mut overdue = Overdue::default();
-        for entry in self.all() {
+        let Some(pause) = limits.pause().filter(|_| now >= self.due.load(Ordering::Relaxed)) else {
+            return overdue;
+        };
+        self.due.store(now + pause, Ordering::Relaxed);
+        for entry in self.lock().values() {
             if entry.sweep(now, limits) {
-                overdue.queries.push(entry);
+                overdue.queries.push(Arc::clone(entry));
             }
         }
         overdue
@@ -251,12 +274,13 @@ impl Entry {
         Arc::clone(&self.user.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub fn set_user(&self, user: &str) {
-        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user.into();
+    pub fn set_user(&self, user: &Arc<str>) {
+        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(user);
     }
 
     pub fn attributes(&self) -> Attributes {
-        Arc::clone(&self.attributes.lock().unwrap_or_else(PoisonError::into_inner))
+        let attributes = self.attributes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        attributes.unwrap_or_default()
     }
 
     pub fn set_attributes(&self, attributes: &[(String, String)]) {
@@ -267,6 +291,7 @@ impl Entry {
             left.is_some()
         };
         let kept: Attributes = attributes.iter().take_while(fits).cloned().collect();
+        let kept = (!kept.is_empty()).then_some(kept);
         *self.attributes.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 

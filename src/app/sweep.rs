@@ -35,16 +35,12 @@ async fn kill(shared: Arc<Shared>, entry: Arc<Entry>) {
         return;
     };
     let Some(account) = shared.vault.current().account(&entry.user()).cloned() else { return };
-    let identity = identity(&account.target.username);
+    let identity = identity(Arc::clone(&account.target.username));
     if let Err(error) = pool.kill(&identity, &account, aim.connection, true).await {
         tracing::warn!(session = entry.id, %error, "could not end a statement that runs too long");
     }
 }
 
-fn identity(username: &str) -> crate::backend::Identity {
-    crate::backend::Identity {
-        username: username.into(),
-        generation: 0,
-        meaning: crate::wire::Meaning::default(),
-    }
+fn identity(username: Arc<str>) -> crate::backend::Identity {
+    crate::backend::Identity { username, generation: 0, meaning: crate::wire::Meaning::default() }
 }

@@ -136,7 +136,7 @@ impl Cluster {
         let mut last = BackendError::NoAccount;
         for account in generation.accounts() {
             let identity = Identity {
-                username: account.target.username.as_str().into(),
+                username: Arc::clone(&account.target.username),
                 generation: generation.number,
                 meaning: Meaning::default(),
             };

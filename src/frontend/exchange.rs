@@ -147,7 +147,7 @@ impl Session {
         self.identity.generation = generation.number;
         if let Some(account) = generation.account(&self.account.username) {
             self.account = Arc::clone(account);
-            self.identity.username = account.target.username.as_str().into();
+            self.identity.username = Arc::clone(&account.target.username);
         }
     }
 
@@ -163,6 +163,7 @@ impl Session {
             // Long data has no reply to carry the news, and its execute must not run without it.
             return Err(End::ServerLost);
         }
+        self.ledger.on_refused(&word.into());
         self.say(word, seq).await
     }
 

@@ -254,7 +254,7 @@ pub(super) fn fallback(shared: &Shared) -> Plugin {
 
 pub(super) fn identity(shared: &Shared, account: &Arc<Account>, meaning: Meaning) -> Identity {
     Identity {
-        username: account.target.username.as_str().into(),
+        username: Arc::clone(&account.target.username),
         generation: shared.vault.current().number,
         meaning,
     }

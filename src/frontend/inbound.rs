@@ -3,7 +3,10 @@
 //! Owns the session's read buffer: none while the session sleeps, and never more of a request
 //! than must be seen at once; the rest streams by.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -48,10 +51,6 @@ const HALF_CLOSED: Duration = Duration::from_secs(2);
 const PREPARE_HEAD: usize = HEADER_LEN + MAX_PAYLOAD;
 
 impl Inbound {
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// Gives the buffer back before a sleep.
     pub fn rest(&mut self, shelf: &Shelf) {
         if self.bytes.is_empty() && self.bytes.capacity() > 0 {
@@ -73,26 +72,27 @@ impl Inbound {
         self.bytes = Shelf::renew(buffer).unwrap_or_default();
     }
 
-    /// Reads until the head of the next request is here. `None`: the client hung up between two
-    /// requests. Cancel-safe: what was read stays in the buffer.
-    pub async fn next(
-        &mut self,
-        stream: &mut Stream,
-        shelf: &Shelf,
-    ) -> io::Result<Option<Incoming>> {
-        loop {
-            if let Some(incoming) = self.peek() {
-                self.attributes = 0;
-                return Ok(Some(incoming));
-            }
-            if self.bytes.capacity() == 0 {
-                self.bytes = shelf.take();
-            }
-            self.bytes.reserve(self.missing());
-            if stream.read_buf(&mut self.bytes).await? == 0 {
-                return if self.bytes.is_empty() { Ok(None) } else { Err(truncated()) };
-            }
+    /// The next request, once its head is here.
+    pub fn ready(&mut self) -> Option<Incoming> {
+        let incoming = self.peek()?;
+        self.attributes = 0;
+        Some(incoming)
+    }
+
+    /// Reads what is there, and never waits for it. `false`: the client hung up.
+    pub async fn fill(&mut self, stream: &mut Stream, shelf: &Shelf) -> io::Result<bool> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = shelf.take();
         }
+        self.bytes.reserve(self.missing());
+        let read = poll_fn(|cx| {
+            let read = pin!(stream.read_buf(&mut self.bytes));
+            Poll::Ready(match read.poll(cx) {
+                Poll::Ready(read) => Some(read),
+                Poll::Pending => None,
+            })
+        });
+        Ok(read.await.transpose()? != Some(0))
     }
 
     /// The bytes of the request that are here, header included.

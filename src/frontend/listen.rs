@@ -28,7 +28,9 @@ pub async fn listen(listener: Listener, shared: Arc<Shared>) {
             Ok((stream, peer)) => {
                 let shared = Arc::clone(&shared);
                 let lifecycle = shared.lifecycle.clone();
-                lifecycle.spawn("session", come_in(stream, peer, shared));
+                // A future keeps the place of its arguments to its end.
+                let arrival = Box::new(Arrival { stream, peer, shared });
+                lifecycle.spawn("session", come_in(arrival));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a client");
@@ -38,10 +40,17 @@ pub async fn listen(listener: Listener, shared: Arc<Shared>) {
     }
 }
 
-async fn come_in(stream: Stream, peer: String, shared: Arc<Shared>) {
+struct Arrival {
+    stream: Stream,
+    peer: String,
+    shared: Arc<Shared>,
+}
+
+async fn come_in(arrival: Box<Arrival>) {
+    let Arrival { stream, peer, shared } = *arrival;
     let guest = Guest::count(&shared);
     if guest.number > shared.limits.max_connections {
-        refuse(stream, &Word::too_many_clients()).await;
+        Box::pin(refuse(stream, &Word::too_many_clients())).await;
         shared.metrics.client.logins.of(LoginOutcome::TooMany).inc();
         shared.metrics.client.closes.at(End::TooMany as usize).inc();
         return;

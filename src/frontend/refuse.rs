@@ -33,6 +33,12 @@ impl From<Word> for ErrPacket {
     }
 }
 
+impl From<&Word> for ErrPacket {
+    fn from(word: &Word) -> Self {
+        Self { code: word.code, state: word.state, message: word.message.clone() }
+    }
+}
+
 impl Word {
     fn new(code: u16, state: [u8; 5], message: impl Into<String>) -> Self {
         Self { code, state, message: message.into() }

@@ -127,36 +127,29 @@ impl Session {
         let resting =
             if self.ledger.in_transaction() { Activity::InTransaction } else { Activity::Idle };
         self.presence.set_activity(resting);
-        while self.inbound.is_empty() {
+        let incoming = loop {
+            if let Some(incoming) = self.inbound.ready() {
+                break incoming;
+            }
             self.inbound.rest(&self.shared.buffers);
             tokio::select! {
                 biased;
-                readable = self.stream.readable() => {
-                    readable.map_err(|_| End::HungUp)?;
-                    break;
-                }
-                () = self.presence.bell() => {
-                    if let Some(doom) = self.presence.doomed().filter(|doom| self.must_end(*doom)) {
-                        return Err(Box::pin(self.take_leave(doom)).await);
-                    }
-                }
-            }
-        }
-        let next = loop {
-            let next = self.inbound.next(&mut self.stream, &self.shared.buffers);
-            tokio::select! {
-                biased;
-                next = next => break next,
+                readable = self.stream.readable() => readable.map_err(|_| End::HungUp)?,
                 // Half a request does not keep the bell from being heard.
                 () = self.presence.bell() => {
                     if let Some(doom) = self.presence.doomed().filter(|doom| self.must_end(*doom)) {
                         return Err(Box::pin(self.take_leave(doom)).await);
                     }
+                    continue;
                 }
+            }
+            let filling = self.inbound.fill(&mut self.stream, &self.shared.buffers);
+            if !filling.await.map_err(|_| End::HungUp)? {
+                return Err(End::HungUp);
             }
         };
         self.presence.begin_statement();
-        next.ok().flatten().map(|incoming| self.renumber(incoming)).ok_or(End::HungUp)
+        Ok(self.renumber(incoming))
     }
 
     /// A drain lets a transaction finish first; everything else ends at once.

@@ -90,7 +90,7 @@ impl Pool {
         let Some(account) = generation.accounts().next() else { return };
         let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() else { return };
         let identity = Identity {
-            username: account.target.username.as_str().into(),
+            username: Arc::clone(&account.target.username),
             generation: generation.number,
             meaning: Meaning::default(),
         };

@@ -87,7 +87,7 @@ impl Loading {
         }
         for (line, account) in parsed.accounts {
             let place = (path.to_owned(), line);
-            if let Some((file, first)) = self.seen.insert(account.username.clone(), place) {
+            if let Some((file, first)) = self.seen.insert(account.username.to_string(), place) {
                 let first = first.map(|line| format!(":{line}")).unwrap_or_default();
                 let what =
                     format!("user {:?} is already in {}{first}", account.username, file.display());
@@ -185,12 +185,12 @@ mod tests {
         .unwrap();
         assert!(secrets.warnings.is_empty(), "{:?}", secrets.warnings);
         let app = &secrets.accounts[0];
-        assert_eq!((app.username.as_str(), &app.password), ("app", &Password::new("p")));
+        assert_eq!((&*app.username, &app.password), ("app", &Password::new("p")));
         assert_eq!(app.previous_password, Some(Password::new("o")));
-        assert_eq!((app.target.username.as_str(), &app.target.password), ("app", &app.password));
+        assert_eq!((&*app.target.username, &app.target.password), ("app", &app.password));
         assert_eq!(app.target.previous, Some(Password::new("o")));
         let web = &secrets.accounts[1];
-        assert_eq!(web.target.username, "app_b");
+        assert_eq!(&*web.target.username, "app_b");
         assert_eq!(web.target.password, Password::new("t"));
         assert_eq!(web.target.previous, None);
     }
@@ -212,7 +212,7 @@ mod tests {
             r#"{"username":"a","password":"p","previous_password":"","target_username":""}"#;
         let account = one(content).unwrap().accounts.remove(0);
         assert_eq!(account.previous_password, None);
-        assert_eq!(account.target.username, "a");
+        assert_eq!(&*account.target.username, "a");
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
         }
         fs::create_dir(dir.path().join("lost+found")).unwrap();
         let secrets = load(dir.path()).unwrap();
-        let names: Vec<_> = secrets.accounts.iter().map(|a| a.username.as_str()).collect();
+        let names: Vec<_> = secrets.accounts.iter().map(|a| &*a.username).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(secrets.warnings.len(), 1, "{:?}", secrets.warnings);
         assert!(secrets.warnings[0].contains("/a: mode 0644"));

@@ -19,7 +19,7 @@ pub struct Secrets {
 #[derive(Debug)]
 pub struct Generation {
     pub number: u64,
-    accounts: BTreeMap<String, Arc<Account>>,
+    accounts: BTreeMap<Arc<str>, Arc<Account>>,
 }
 
 impl Generation {
@@ -107,7 +107,7 @@ mod tests {
         assert!(!new.holds(old.account("b").unwrap()));
         assert!(!new.holds(old.account("c").unwrap()));
         assert_eq!(old.account("b").unwrap().password, Password::new("1"));
-        let names: Vec<_> = new.accounts().map(|a| a.username.as_str()).collect();
+        let names: Vec<_> = new.accounts().map(|a| &*a.username).collect();
         assert_eq!(names, ["a", "b", "d"]);
     }
 

@@ -37,6 +37,17 @@ pub struct Login {
     pub defaults: Arc<Defaults>,
 }
 
+impl Login {
+    /// Sessions that log in alike share what they keep of it.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.schema == other.schema
+            && self.charset == other.charset
+            && self.capabilities == other.capabilities
+            && self.status == other.status
+            && Arc::ptr_eq(&self.defaults, &other.defaults)
+    }
+}
+
 /// One command as it stands in the buffer: `body` is what follows the command byte, and all of
 /// the payload when `whole`.
 #[derive(Debug)]
@@ -188,7 +199,7 @@ const LASTING_STATUS: Status = Status::SERVER_STATUS_AUTOCOMMIT
 const UNSAFE_CHARSETS: [&str; 6] = ["big5", "cp932", "gb18030", "gbk", "sjis", "swe7"];
 
 pub struct Ledger {
-    login: Login,
+    login: Arc<Login>,
     state: Arc<SessionState>,
     dialect: Dialect,
     status: Status,
@@ -249,7 +260,7 @@ struct Pending {
 
 impl Ledger {
     pub fn new(login: Login, library: Arc<Library>) -> Self {
-        let state = library.first_state(initial_state(&login));
+        let (login, state) = library.beginning(login, initial_state);
         let status = login.status & LASTING_STATUS;
         let dialect = dialect(&state, &login, status);
         let tracking = login.defaults.tracking.clone();
@@ -293,7 +304,7 @@ impl Ledger {
     /// which becomes the server's own.
     pub fn reset(&mut self) {
         let (before, found_rows) = (Arc::clone(&self.state), self.diagnostics.found_rows);
-        let mut login = self.login.clone();
+        let mut login = Login::clone(&self.login);
         if let Some(charset) = &login.defaults.charset {
             login.charset = charset.clone();
         }

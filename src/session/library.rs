@@ -1,4 +1,4 @@
-//! The prepared statements of all sessions, each of them once.
+//! What sessions share: prepared statements, and what equal logins begin with, each of them once.
 //!
 //! Owns the texts, what decides whether two are one, and how much all of them may take. It holds
 //! none alive: the sessions do, and what the last of them closes is gone. It never knows who has
@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::SessionState;
 use super::hints::{Deed, Hints, Reading};
+use super::{Login, SessionState};
 use crate::metrics::Metrics;
 
 /// A text and the state it was prepared under, which decides what it means. There are no two equal
@@ -72,11 +72,14 @@ impl Drop for Statement {
     }
 }
 
+/// How a session logged in, and the state it began with.
+pub(super) type Beginning = (Arc<Login>, Arc<SessionState>);
+
 /// Made at boot, shared by all sessions.
 #[derive(Debug)]
 pub struct Library {
     kept: Mutex<Kept>,
-    firsts: Mutex<Vec<Arc<SessionState>>>,
+    beginnings: Mutex<Vec<Beginning>>,
     most_bytes: usize,
     metrics: Arc<Metrics>,
 }
@@ -93,28 +96,33 @@ impl Library {
     /// many, and a machine that serves thousands of clients has the memory.
     pub const MOST_BYTES: usize = 256 << 20;
 
-    /// Schemas and character sets that clients log in with, as many as are looked through.
-    const MOST_FIRSTS: usize = 16;
+    /// Ways to log in that are remembered, as many as are looked through.
+    const MOST_BEGINNINGS: usize = 16;
 
     /// What a statement takes besides its text, about.
     const BESIDES: usize = 256;
 
     pub fn new(metrics: Arc<Metrics>, most_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), firsts: Mutex::default(), most_bytes, metrics })
+        Arc::new(Self { kept: Mutex::default(), beginnings: Mutex::default(), most_bytes, metrics })
     }
 
-    /// What a new session begins with: most begin alike, and keep what they share but once.
-    pub fn first_state(&self, state: SessionState) -> Arc<SessionState> {
-        let mut firsts = lock(&self.firsts);
-        if let Some(known) = firsts.iter().find(|known| ***known == state) {
-            return Arc::clone(known);
+    /// What a new session begins with: most log in alike, and keep what they share but once.
+    pub(super) fn beginning(
+        &self,
+        login: Login,
+        first_state: impl FnOnce(&Login) -> SessionState,
+    ) -> Beginning {
+        let mut beginnings = lock(&self.beginnings);
+        if let Some(known) = beginnings.iter().find(|(known, _)| known.is_like(&login)) {
+            return known.clone();
         }
-        if firsts.len() == Self::MOST_FIRSTS {
-            firsts.remove(0);
+        if beginnings.len() == Self::MOST_BEGINNINGS {
+            beginnings.remove(0);
         }
-        let state = Arc::new(state);
-        firsts.push(Arc::clone(&state));
-        state
+        let state = Arc::new(first_state(&login));
+        let new = (Arc::new(login), state);
+        beginnings.push(new.clone());
+        new
     }
 
     /// The one there is, or a new one. `None`: there is no room for it.
@@ -184,7 +192,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::metrics::Labels;
-    use crate::session::Charset;
+    use crate::session::{Charset, Defaults};
+    use crate::wire::{Capabilities, Status};
 
     fn library(most_bytes: usize) -> Arc<Library> {
         Library::new(Metrics::new(&Labels::default()).unwrap(), most_bytes)
@@ -200,15 +209,26 @@ mod tests {
     }
 
     #[test]
-    fn sessions_begin_with_one_state() {
+    fn sessions_that_log_in_alike_begin_with_one_state() {
         let library = library(Library::MOST_BYTES);
-        let first = library.first_state(state());
-        assert!(Arc::ptr_eq(&first, &library.first_state(state())));
-        for number in 0..Library::MOST_FIRSTS {
-            library.first_state(state().with_schema(Some(&format!("s{number}"))));
+        let defaults = Arc::new(Defaults::default());
+        let begin = |schema: &str| {
+            let login = Login {
+                schema: Some(schema.to_owned()),
+                charset: Charset::canonical(),
+                capabilities: Capabilities::empty(),
+                status: Status::empty(),
+                defaults: Arc::clone(&defaults),
+            };
+            library.beginning(login, |_| state()).1
+        };
+        let first = begin("shop");
+        assert!(Arc::ptr_eq(&first, &begin("shop")));
+        for number in 0..Library::MOST_BEGINNINGS {
+            assert!(!Arc::ptr_eq(&first, &begin(&number.to_string())));
         }
-        assert_eq!(lock(&library.firsts).len(), Library::MOST_FIRSTS);
-        assert!(!Arc::ptr_eq(&first, &library.first_state(state())), "it was the oldest");
+        assert_eq!(lock(&library.beginnings).len(), Library::MOST_BEGINNINGS);
+        assert!(!Arc::ptr_eq(&first, &begin("shop")), "it was the oldest");
     }
 
     #[test]

@@ -289,7 +289,7 @@ pub const FEATURES: &[Feature] = &[
             "SHOW TABLES",
             "SHOW CREATE TABLE d{c}",
             "SELECT COUNT(*) FROM t1",
-            "EXPLAIN SELECT 1",
+            "EXPLAIN SELECT id FROM shared",
             "DESCRIBE d{c}",
             "SHOW COLUMNS FROM shared",
             "(SELECT 1) UNION (SELECT 2)",

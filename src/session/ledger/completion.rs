@@ -146,6 +146,11 @@ impl Ledger {
                 if self.is_mariadb()
                     && matches!(pending.command, Some(Command::InitDb | Command::FieldList)) => {}
             Outcome::Ok
+                if self.is_mariadb()
+                    && pending.command == Some(Command::StmtPrepare)
+                    && reading.head == Head::Call
+                    && completion.warnings == 0 => {}
+            Outcome::Ok
                 if self.is_mariadb() && uses_no_table(reading) && completion.warnings == 0 => {}
             // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
             Outcome::Ok if pending.command == Some(Command::InitDb) => {
