@@ -37,6 +37,8 @@ pub struct Diagnostics {
     conditions: Vec<Condition>,
     /// So many at the front are not on the connection, which was not told of them.
     before: u8,
+    /// They are still those unless the connection has others.
+    doubted: bool,
     /// As counted by the server, which lists no more than `max_error_count`.
     warnings: u64,
     errors: u64,
@@ -55,7 +57,7 @@ const MOST_BYTES: usize = 16 * 1024;
 impl Diagnostics {
     pub fn clear_conditions(&mut self) {
         self.conditions.clear();
-        self.before = 0;
+        (self.before, self.doubted) = (0, false);
         (self.warnings, self.errors, self.untold, self.failed) = (0, 0, false, None);
     }
 
@@ -96,9 +98,17 @@ impl Diagnostics {
         self.conditions = conditions;
     }
 
+    /// Something may have come in place of the list, or nothing at all.
+    pub fn doubt(&mut self) {
+        (self.doubted, self.untold) = (true, true);
+    }
+
     /// The answer of `SHOW WARNINGS`; `false`: too much to keep.
     pub fn note_conditions(&mut self, listed: Vec<Condition>) -> bool {
         self.untold = false;
+        if std::mem::take(&mut self.doubted) && listed.is_empty() {
+            return true;
+        }
         let mut conditions = std::mem::take(&mut self.conditions);
         conditions.truncate(std::mem::take(&mut self.before).into());
         conditions.extend(listed);

@@ -94,6 +94,10 @@ pub const STORIES: &[Story] = &[
         1: SELECT CAST('a' AS SIGNED); SHOW WARNINGS
         2: SELECT 1
         1: SHOW WARNINGS
+        1: SELEKT
+        1: DO 1; SELECT 1
+        2: SELECT 1
+        1: SHOW WARNINGS
         1: SELECT CAST('b' AS SIGNED); DO 1
         2: SELECT 1
         1: SHOW WARNINGS",

@@ -67,6 +67,9 @@ pub struct Reading {
     pub statements: u32,
     /// Every statement is a `SET` or `USE`.
     pub only_sets: bool,
+    /// No statement uses a table, as far as its words tell: on MariaDB the list of warnings outlives
+    /// it.
+    pub tableless: bool,
     /// The whole text is one plain `KILL`.
     pub kill: Option<Kill>,
 }
@@ -110,6 +113,7 @@ impl Scanner {
                 hints: Hints::UNREADABLE,
                 statements: u32::from(!empty),
                 only_sets: false,
+                tableless: false,
                 kill: None,
             },
         }

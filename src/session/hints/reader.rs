@@ -62,6 +62,7 @@ pub(super) struct Reader {
     head: Head,
     statements: u32,
     only_sets: bool,
+    tableless: bool,
     whole: Whole,
     /// Between `/*!` and `*/`.
     in_executable: bool,
@@ -92,6 +93,7 @@ impl Reader {
             head: Head::Empty,
             statements: 0,
             only_sets: true,
+            tableless: true,
             whole: Whole::Nothing,
             in_executable: false,
             entered: false,
@@ -124,6 +126,7 @@ impl Reader {
             hints: self.hints,
             statements: self.statements,
             only_sets: self.only_sets && self.statements > 0,
+            tableless: self.tableless && !self.hints.contains(Hints::FROM),
             kill,
         }
     }
@@ -382,6 +385,7 @@ impl Reader {
         if self.opening && !self.in_executable {
             self.opening = false;
             self.only_sets = false;
+            self.tableless = false;
             if self.head == Head::Empty {
                 self.head = Head::Other;
             }
@@ -392,6 +396,7 @@ impl Reader {
     fn open(&mut self, word: Word) {
         if !(self.in_executable && std::mem::replace(&mut self.entered, true)) {
             self.only_sets &= matches!(word, Word::Set | Word::Use);
+            self.tableless &= names_no_table(word);
         }
         if self.opening && self.head == Head::Empty {
             self.head = Head::of(word);
@@ -552,6 +557,29 @@ impl Reader {
             self.when(Seen::SET, hints);
         }
     }
+}
+
+/// First words of statements that name a table behind a FROM or not at all.
+fn names_no_table(first: Word) -> bool {
+    matches!(
+        first,
+        Word::Set
+            | Word::Use
+            | Word::Do
+            | Word::Begin
+            | Word::Start
+            | Word::Commit
+            | Word::Rollback
+            | Word::Savepoint
+            | Word::Release
+            | Word::Xa
+            | Word::Prepare
+            | Word::Deallocate
+            | Word::Unlock
+            | Word::Help
+            | Word::Values
+            | Word::Select
+    )
 }
 
 fn digits_end(raw: &[u8]) -> usize {

@@ -151,15 +151,22 @@ impl Ledger {
                     && reading.head == Head::Call
                     && completion.warnings == 0 => {}
             Outcome::Ok
-                if self.is_mariadb() && uses_no_table(reading) && completion.warnings == 0 => {}
+                if self.is_mariadb()
+                    && reading.tableless
+                    && !reading.hints.contains(Hints::MULTI)
+                    && completion.warnings == 0 => {}
             // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
             Outcome::Ok if pending.command == Some(Command::InitDb) => {
                 self.diagnostics.note_warnings(0);
             }
             // The last of several may have kept the list of one before it.
             Outcome::Ok if completion.results > 1 && keeps_a_list(reading, self.is_mariadb()) => {
-                self.diagnostics.note_warnings(completion.warnings);
-                self.diagnostics.untold = true;
+                if self.is_mariadb() && reading.tableless {
+                    self.diagnostics.doubt();
+                } else {
+                    self.diagnostics.note_warnings(completion.warnings);
+                    self.diagnostics.untold = true;
+                }
             }
             Outcome::Ok => self.diagnostics.note_warnings(completion.warnings),
         }
@@ -534,27 +541,6 @@ fn only_looks(pending: &Pending, reading: Reading) -> bool {
 pub(super) fn keeps_a_list(reading: Reading, mariadb: bool) -> bool {
     let looks = reading.hints.contains(Hints::DIAGNOSTICS);
     reading.hints.contains(Hints::MULTI) && (looks || mariadb)
-}
-
-pub(super) fn uses_no_table(reading: Reading) -> bool {
-    let plain = !reading.hints.contains(Hints::MULTI);
-    let none = matches!(
-        reading.head,
-        Head::Set
-            | Head::Use
-            | Head::Do
-            | Head::Begin
-            | Head::Commit
-            | Head::Rollback
-            | Head::Savepoint
-            | Head::Xa
-            | Head::Prepare
-            | Head::Deallocate
-            | Head::Unlock
-            | Head::Help
-            | Head::Values
-    );
-    plain && (none || (reading.head == Head::Select && !reading.hints.contains(Hints::FROM)))
 }
 
 /// A text that the server could not parse did nothing, whatever it mentions. A procedure may fail

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::completion::{deed_always, keeps_a_list, uses_no_table};
+use super::completion::{deed_always, keeps_a_list};
 use super::{Answer, Cell, Forward, Ledger, Open, Plan, Refusal, Request};
 use crate::session::Pin;
 use crate::session::hints::{self, About, Asked, Head, Hints, Reading};
@@ -163,7 +163,7 @@ impl Ledger {
         match self.pending.command {
             Some(Command::FieldList) => true,
             Some(Command::Query | Command::StmtExecute) => {
-                let may = |reading| uses_no_table(reading) || keeps_a_list(reading, true);
+                let may = |reading: Reading| reading.tableless || keeps_a_list(reading, true);
                 self.is_mariadb() && self.pending.reading.is_some_and(may)
             }
             _ => false,
