@@ -121,12 +121,14 @@ impl Reader {
             Whole::Killed(kill) if !self.hints.contains(Hints::UNREADABLE) => Some(kill),
             _ => None,
         };
+        // What stands behind its FROM is no table.
+        let prepares = self.head == Head::Prepare && self.statements == 1;
         Reading {
             head: self.head,
             hints: self.hints,
             statements: self.statements,
             only_sets: self.only_sets && self.statements > 0,
-            tableless: self.tableless && !self.hints.contains(Hints::FROM),
+            tableless: self.tableless && !self.hints.contains(Hints::FROM) || prepares,
             kill,
         }
     }
