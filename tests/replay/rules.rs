@@ -65,6 +65,19 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "row_of_an_argument",
+        why: "in what it says of an argument of CALL, MariaDB counts rows from the statement that ran \
+              there before",
+        apply: |step, _, packets| {
+            const ROW: &str = " at row ";
+            let calls = matches!(step, Step::Query(sql) if sql.starts_with("CALL "));
+            for packet in packets.iter_mut().filter(|it| calls && is_error(it, 1366)) {
+                let found = memchr::memmem::find(&packet.payload, ROW.as_bytes());
+                packet.payload.truncate(found.unwrap_or(packet.payload.len()));
+            }
+        },
+    },
+    Rule {
         name: "malformed_packet",
         why: "MySQL ends the words of error 1835 with a full stop, MariaDB does not; Tidegate does",
         apply: |_, _, packets| {
