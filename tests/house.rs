@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[test]
 fn the_house_stands() {
@@ -20,6 +21,25 @@ fn the_house_stands() {
         broken.extend(judge(&floors, &name, &fs::read_to_string(&path).unwrap()));
     }
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+/// A patch that no longer fits would leave `make mutations` with one fault less to find.
+#[test]
+fn mutations_fit_the_code_as_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let patches = fs::read_dir(root.join("tests/mutations")).unwrap();
+    let patches = patches.map(|entry| entry.unwrap().path());
+    let patches: Vec<_> =
+        patches.filter(|path| path.extension().is_some_and(|end| end == "patch")).collect();
+    assert!(patches.len() >= 5, "{patches:?}");
+    for patch in patches {
+        let mut git = Command::new("git");
+        git.current_dir(root).args(["apply", "--check"]).arg(&patch);
+        // Whoever has the sources without git does not run mutations either.
+        let Ok(checked) = git.output() else { return };
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{}: {said}", patch.display());
+    }
 }
 
 type Floors = BTreeMap<String, u32>;
