@@ -254,6 +254,8 @@ struct Pending {
     insert_id_told: bool,
     /// No connection was in hand when it came.
     apart: bool,
+    /// The list of conditions that is the session's was not on the connection before it.
+    asked: bool,
     /// The condition it asks about was put there by a SIGNAL.
     signalled: bool,
 }
@@ -482,9 +484,9 @@ impl Ledger {
 
     /// The reply is complete.
     pub fn on_completion(&mut self, completion: &Completion) -> Disposition {
-        let pending = self.take_pending();
+        let mut pending = self.take_pending();
         let reading = pending.reading.unwrap_or_default();
-        self.asked = false;
+        pending.asked = std::mem::take(&mut self.asked);
         if ends_passing_pins(&pending, reading) {
             self.pins.end_passing();
         }

@@ -92,8 +92,10 @@ pub const RULES: &[Rule] = &[
         name: "statement_without_cursor",
         why: "bug: error 1421 through Tidegate has the server's own id of the statement",
         apply: |_, _, packets| {
-            for packet in packets.iter_mut().filter(|packet| is_error(packet, 1421)) {
-                packet.payload.retain(|byte| !byte.is_ascii_digit());
+            for packet in packets {
+                let found = memchr::memmem::find(&packet.payload, b"The statement (");
+                // In a list of warnings its length stands before it.
+                packet.payload.truncate(found.map_or(packet.payload.len(), |at| at - 1));
             }
         },
     },

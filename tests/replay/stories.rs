@@ -228,6 +228,10 @@ pub const STORIES: &[Story] = &[
         2: SELECT 1
         1: SHOW WARNINGS
         1: EXPLAIN shared
+        1: SHOW COUNT(*) WARNINGS
+        1: CALL sets_a_variable()
+        1! reset_statement nothing
+        1: SET @c = 'abc'
         1: SHOW COUNT(*) WARNINGS",
     ),
     story(

@@ -141,20 +141,10 @@ impl Ledger {
             // It has not begun.
             Outcome::Err(error) if error.code == MALFORMED_PACKET => self.note_error_beside(error),
             Outcome::Err(error) => self.diagnostics.note_error(error),
-            // MariaDB's list outlives a statement that uses no table.
-            Outcome::Ok
-                if self.is_mariadb()
-                    && matches!(pending.command, Some(Command::InitDb | Command::FieldList)) => {}
-            Outcome::Ok
-                if self.is_mariadb()
-                    && pending.command == Some(Command::StmtPrepare)
-                    && reading.head == Head::Call
-                    && completion.warnings == 0 => {}
-            Outcome::Ok
-                if self.is_mariadb()
-                    && reading.tableless
-                    && !reading.hints.contains(Hints::MULTI)
-                    && completion.warnings == 0 => {}
+            // It is where it was, on the connection or not.
+            Outcome::Ok if self.is_mariadb() && leaves_the_list(pending, reading, completion) => {
+                self.asked = pending.asked;
+            }
             // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
             Outcome::Ok if pending.command == Some(Command::InitDb) => {
                 self.diagnostics.note_warnings(0);
@@ -535,6 +525,16 @@ fn only_looks(pending: &Pending, reading: Reading) -> bool {
         && reading.hints.contains(Hints::DIAGNOSTICS)
         && !reading.hints.contains(Hints::MULTI)
         && matches!(reading.head, Head::Show | Head::Get)
+}
+
+/// MariaDB's list of conditions outlives a statement that uses no table and has none of its own.
+fn leaves_the_list(pending: &Pending, reading: Reading, completion: &Completion) -> bool {
+    let tableless = reading.tableless && !reading.hints.contains(Hints::MULTI);
+    match pending.command {
+        Some(Command::InitDb | Command::FieldList) => true,
+        Some(Command::StmtPrepare) if reading.head == Head::Call => completion.warnings == 0,
+        _ => tableless && completion.warnings == 0,
+    }
 }
 
 /// One of several statements may look at the list, or on MariaDB use no table.
