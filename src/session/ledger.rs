@@ -5,6 +5,7 @@
 //! text disagree, it holds the connection.
 
 mod completion;
+mod conditions;
 mod park;
 mod request;
 
@@ -524,10 +525,7 @@ impl Ledger {
     /// What the proxy itself has said to the client in place of a reply, which a server would have
     /// noted.
     pub fn on_refused(&mut self, error: &ErrPacket) {
-        let statement = matches!(
-            self.pending.command,
-            Some(Command::Query | Command::StmtPrepare | Command::InitDb)
-        );
+        let statement = matches!(self.pending.command, Some(Command::Query | Command::StmtPrepare));
         if statement {
             self.diagnostics.note_error(error);
             self.diagnostics.untold = false;

@@ -257,6 +257,14 @@ pub const STORIES: &[Story] = &[
         "lists that a question ends",
         1,
         "
+        1: SELECT CAST('a' AS SIGNED)
+        1! init_db other
+        2: SELECT 1
+        1: SHOW WARNINGS
+        1! init_db nowhere
+        2: SELECT 1
+        1: SHOW WARNINGS
+        1! init_db app
         1: SELEKT
         1: SHOW COUNT(*) ERRORS
         2: SELECT 1

@@ -1,14 +1,14 @@
 //! What a reply leaves behind: state to restore, pins, answers for later.
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::conditions::only_looks;
 use super::park::MOST_USER_VARIABLES;
 use super::{Ledger, Open, Pending};
 use crate::session::hints::{Act, Deed, Head, Hints, Reading, deed, read};
 use crate::session::statement::{Prepared, Statements};
-use crate::session::{Diagnostics, Inner, Pin, Ran, Tracking};
-use crate::wire::{Change, Command, Completion, ErrPacket, Outcome, Status};
+use crate::session::{Inner, Pin, Ran, Tracking};
+use crate::wire::{Change, Command, Completion, Outcome, Status};
 
 /// A hint, and the pin it is enough for. What has a name is the holdings' to pin.
 const BY_HINT: [(Hints, Pin); 6] = [
@@ -19,9 +19,6 @@ const BY_HINT: [(Hints, Pin); 6] = [
     (Hints::SEQUENCE, Pin::Unknown),
     (Hints::RESOURCE_GROUP.union(Hints::PROFILES), Pin::Unknown),
 ];
-
-/// Of an execute, before anything of it is done.
-const MALFORMED_PACKET: u16 = 1835;
 
 /// A `SET TRANSACTION` that the trackers did not report is not known of, and so not restored.
 const ONCE: &str = "SET TRANSACTION";
@@ -47,146 +44,6 @@ impl Ledger {
             pending.was_long = true;
         }
         pending
-    }
-
-    pub(super) fn note_diagnostics(&mut self, pending: &Pending, completion: &Completion) {
-        let statement = matches!(
-            pending.command,
-            Some(
-                Command::Query
-                    | Command::StmtExecute
-                    | Command::StmtPrepare
-                    | Command::InitDb
-                    | Command::FieldList
-            )
-        );
-        if !statement {
-            if let Outcome::Err(error) = &completion.outcome {
-                self.note_error_beside(error);
-                self.diagnostics.row_count = -1;
-            }
-            return;
-        }
-        self.open.remove(Open::FOUND_ROWS);
-        self.note_conditions(pending, completion);
-        if completion.last_insert_id != 0 {
-            self.note_insert_id(pending, completion);
-        }
-        if pending.command == Some(Command::StmtPrepare) {
-            return;
-        }
-        let reading = pending.reading.unwrap_or_default();
-        if completion.result_set {
-            self.diagnostics.found_rows = completion.rows;
-            self.diagnostics.row_count = -1;
-        } else {
-            self.diagnostics.row_count = match completion.outcome {
-                Outcome::Ok => completion.affected_rows.cast_signed(),
-                Outcome::Err(_) => -1,
-            };
-            // MySQL counts the one row of a DO.
-            if reading.head == Head::Do && !self.is_mariadb() {
-                self.diagnostics.found_rows = 1;
-            }
-        }
-        if reading.hints.contains(Hints::FOUND_ROWS_CALC) {
-            self.open.insert(Open::FOUND_ROWS);
-        }
-    }
-
-    /// An error of what is no statement. On MySQL it joins the connection's list, which may be of
-    /// another client's statement and so is not asked for.
-    pub(super) fn note_error_beside(&mut self, error: &ErrPacket) {
-        if self.is_mariadb() {
-            self.diagnostics.note_error(error);
-        } else {
-            self.diagnostics.add_error(error);
-        }
-        self.diagnostics.untold = false;
-        self.asked = true;
-    }
-
-    /// On MySQL it adds to the list that is there.
-    fn note_field_list(&mut self, pending: &Pending, completion: &Completion) {
-        let note = |diagnostics: &mut Diagnostics| match &completion.outcome {
-            // Its end counts none, and yet there is one: the command is deprecated.
-            Outcome::Ok => diagnostics.note_warnings(completion.warnings.max(1)),
-            Outcome::Err(error) => diagnostics.note_error(error),
-        };
-        if pending.apart {
-            self.diagnostics.add(note);
-        } else {
-            note(&mut self.diagnostics);
-        }
-    }
-
-    fn note_conditions(&mut self, pending: &Pending, completion: &Completion) {
-        if pending.command == Some(Command::FieldList) && !self.is_mariadb() {
-            return self.note_field_list(pending, completion);
-        }
-        let reading = pending.reading.unwrap_or_default();
-        if matches!(completion.outcome, Outcome::Ok) && only_looks(pending, reading) {
-            if pending.signalled {
-                // What is on the connection was made to be looked at once.
-                self.asked = true;
-                return;
-            }
-            // The list is still there, whoever has it.
-            if !self.diagnostics.is_clean() {
-                self.diagnostics.untold = true;
-            }
-            return;
-        }
-        match &completion.outcome {
-            // It has not begun.
-            Outcome::Err(error) if error.code == MALFORMED_PACKET => self.note_error_beside(error),
-            Outcome::Err(error) => self.diagnostics.note_error(error),
-            // It is where it was, on the connection or not.
-            Outcome::Ok if self.is_mariadb() && leaves_the_list(pending, reading, completion) => {
-                self.asked = pending.asked;
-            }
-            // The OK of COM_INIT_DB counts the warnings of whatever ran before it.
-            Outcome::Ok if pending.command == Some(Command::InitDb) => {
-                self.diagnostics.note_warnings(0);
-            }
-            // The last of several may have kept the list of one before it.
-            Outcome::Ok if completion.results > 1 && keeps_a_list(reading, self.is_mariadb()) => {
-                if self.is_mariadb() && reading.tableless {
-                    self.diagnostics.doubt();
-                } else {
-                    self.diagnostics.note_warnings(completion.warnings);
-                    self.diagnostics.untold = true;
-                }
-            }
-            Outcome::Ok => self.diagnostics.note_warnings(completion.warnings),
-        }
-    }
-
-    /// The OK of an insert carries the id of its row, made by the server or given by the client.
-    /// LAST_INSERT_ID() is of the former only; a given one stands in the request.
-    fn note_insert_id(&mut self, pending: &Pending, completion: &Completion) {
-        let id = completion.last_insert_id;
-        let reports = pending
-            .reading
-            .is_some_and(|reading| reading.hints.contains(Hints::LAST_INSERT_ID_SET));
-        let binary = pending.command == Some(Command::StmtExecute);
-        let given = pending.given.as_ref().is_none_or(|given| mentions(given, id, binary));
-        // A row that was there was updated, which generates nothing.
-        let updated = pending.reading.is_some_and(|reading| {
-            reading.hints.contains(Hints::DUPLICATE) && completion.affected_rows != 1
-        });
-        let given = given || updated;
-        if given && !reports {
-            // Where the connection has not been told this session's, it may have another's.
-            self.insert_id_told = pending.insert_id_told;
-            self.doubtful_id = NonZeroU64::new(id).filter(|_| !pending.insert_id_told);
-            self.open.insert(Open::INSERT_ID);
-            return;
-        }
-        self.diagnostics.last_insert_id = id;
-        self.doubtful_id = None;
-        self.insert_id_told = true;
-        self.open.remove(Open::INSERT_ID);
     }
 
     /// What the trackers do not tell. A hint only ever adds a pin; whether the statement failed
@@ -519,30 +376,6 @@ pub(super) fn ends_passing_pins(pending: &Pending, reading: Reading) -> bool {
     statement && !only_looks(pending, reading)
 }
 
-/// SHOW WARNINGS and its like, which leave the list as it is.
-fn only_looks(pending: &Pending, reading: Reading) -> bool {
-    matches!(pending.command, Some(Command::Query | Command::StmtExecute))
-        && reading.hints.contains(Hints::DIAGNOSTICS)
-        && !reading.hints.contains(Hints::MULTI)
-        && matches!(reading.head, Head::Show | Head::Get)
-}
-
-/// MariaDB's list of conditions outlives a statement that uses no table and has none of its own.
-fn leaves_the_list(pending: &Pending, reading: Reading, completion: &Completion) -> bool {
-    let tableless = reading.tableless && !reading.hints.contains(Hints::MULTI);
-    match pending.command {
-        Some(Command::InitDb | Command::FieldList) => true,
-        Some(Command::StmtPrepare) if reading.head == Head::Call => completion.warnings == 0,
-        _ => tableless && completion.warnings == 0,
-    }
-}
-
-/// One of several statements may look at the list, or on MariaDB use no table.
-pub(super) fn keeps_a_list(reading: Reading, mariadb: bool) -> bool {
-    let looks = reading.hints.contains(Hints::DIAGNOSTICS);
-    reading.hints.contains(Hints::MULTI) && (looks || mariadb)
-}
-
 /// A text that the server could not parse did nothing, whatever it mentions. A procedure may fail
 /// so in its middle, and so may a later part of a chain, or what a text-prepared statement runs.
 pub(super) fn never_ran(pending: &Pending, reading: Reading, completion: &Completion) -> bool {
@@ -578,12 +411,4 @@ pub(super) fn deed_always(
     dialect: crate::session::hints::Dialect,
 ) -> Option<Box<Deed>> {
     deed(text, reading, dialect, true).filter(|deed| !deed.is_nothing())
-}
-
-/// Does the id stand in an insert, as text, or as a number of the binary protocol of any width?
-fn mentions(given: &[u8], id: u64, binary: bool) -> bool {
-    let has = |needle: &[u8]| memchr::memmem::find(given, needle).is_some();
-    let width = (1..8).find(|width| id >> (8 * width) == 0).unwrap_or(8);
-    let bytes = id.to_le_bytes();
-    has(id.to_string().as_bytes()) || (binary && has(bytes.get(..width).unwrap_or_default()))
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::completion::{deed_always, keeps_a_list};
+use super::completion::deed_always;
+use super::conditions::keeps_a_list;
 use super::{Answer, Cell, Forward, Ledger, Open, Plan, Refusal, Request};
 use crate::session::Pin;
 use crate::session::hints::{self, About, Asked, Head, Hints, Reading};
