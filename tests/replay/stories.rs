@@ -229,6 +229,10 @@ pub const STORIES: &[Story] = &[
         1: SHOW WARNINGS
         1: EXPLAIN shared
         1: SHOW COUNT(*) WARNINGS
+        1: SELEKT
+        1: DO GET_LOCK('a', 1)
+        1: SHOW WARNINGS
+        1: DO RELEASE_LOCK('a')
         1: CALL sets_a_variable()
         1! reset_statement nothing
         1: SET @c = 'abc'

@@ -398,7 +398,8 @@ impl Reader {
     fn open(&mut self, word: Word) {
         if !(self.in_executable && std::mem::replace(&mut self.entered, true)) {
             self.only_sets &= matches!(word, Word::Set | Word::Use);
-            self.tableless &= names_no_table(word);
+            // Behind DO there may be another statement, or what is to be done.
+            self.tableless &= !self.opening || names_no_table(word);
         }
         if self.opening && self.head == Head::Empty {
             self.head = Head::of(word);
