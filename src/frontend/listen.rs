@@ -46,8 +46,15 @@ struct Arrival {
     shared: Arc<Shared>,
 }
 
+impl Arrival {
+    /// The box is gone with this, and not only at the end of whoever had it.
+    fn unpack(self: Box<Self>) -> Self {
+        *self
+    }
+}
+
 async fn come_in(arrival: Box<Arrival>) {
-    let Arrival { stream, peer, shared } = *arrival;
+    let Arrival { stream, peer, shared } = arrival.unpack();
     let guest = Guest::count(&shared);
     if guest.number > shared.limits.max_connections {
         Box::pin(refuse(stream, &Word::too_many_clients())).await;
