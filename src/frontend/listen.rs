@@ -48,6 +48,7 @@ struct Arrival {
 
 impl Arrival {
     /// The box is gone with this, and not only at the end of whoever had it.
+    #[allow(clippy::boxed_local, reason = "it is here to end")]
     fn unpack(self: Box<Self>) -> Self {
         *self
     }
