@@ -19,7 +19,7 @@ use crate::pool::Borrowed;
 use crate::registry::{Activity, Doom, Entry, Presence};
 use crate::secrets::Account;
 use crate::session::{Answer, Ledger, Pins, Plan, Refusal, Request};
-use crate::wire::{Capabilities, Command, HEADER_LEN, Header, MAX_PAYLOAD};
+use crate::wire::{Capabilities, Command, ErrPacket, HEADER_LEN, Header, MAX_PAYLOAD};
 
 /// One client, logged in.
 pub struct Session {
@@ -195,7 +195,7 @@ impl Session {
         let Some(command) = incoming.command.and_then(Command::from_byte) else {
             self.skip(incoming).await?;
             let word = Word::refusal(Refusal::UnknownCommand);
-            self.ledger.on_refused(&Word::refusal(Refusal::UnknownCommand).into());
+            self.ledger.on_unknown(&ErrPacket::from(&word));
             return self.say(&word, 1).await;
         };
         self.shared.metrics.client.queries.at(command as usize).inc();

@@ -522,6 +522,11 @@ impl Ledger {
         }
     }
 
+    /// What the proxy has said to a command that it does not know, and no server either.
+    pub fn on_unknown(&mut self, error: &ErrPacket) {
+        self.note_error_beside(error);
+    }
+
     /// What the proxy itself has said to the client in place of a reply, which a server would have
     /// noted.
     pub fn on_refused(&mut self, error: &ErrPacket) {

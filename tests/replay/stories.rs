@@ -109,6 +109,8 @@ pub const STORIES: &[Story] = &[
         1! fetch p 1
         1! execute p
         1: SHOW WARNINGS
+        1! bytes 7f
+        1: SHOW WARNINGS
         1: SELECT CAST('a' AS SIGNED)
         1! reset_statement p
         1! fetch p 1
