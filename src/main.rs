@@ -1,12 +1,11 @@
 //! The `tidegate` program: a command line, a log, a runtime, and [`app::run`].
 
 use std::io::{self, IsTerminal, Write};
-use std::num::NonZero;
 use std::process::ExitCode;
 
 use tidegate::app::cli::{self, Command, Failure};
 use tidegate::app::{self, check};
-use tidegate::config::{Choice, Log, LogFormat, Source};
+use tidegate::config::{Choice, Log, LogFormat, Mistakes, Source};
 use tidegate::lifecycle::Lifecycle;
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
@@ -23,24 +22,12 @@ fn main() -> ExitCode {
 fn run(source: &Source) -> Result<(), Failure> {
     let settings = source.load(cli::environment())?;
     log(&settings.log)?;
-    let runtime = Builder::new_multi_thread().worker_threads(workers()?).enable_all().build()?;
+    let workers = app::workers().map_err(|wrong| Mistakes::new(vec![wrong]))?;
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let ended = runtime.block_on(app::run(settings, Lifecycle::new()));
     // A name that is still being resolved must not keep the process.
     runtime.shutdown_background();
     ended
-}
-
-/// As many as tokio's own variable says. Else one for two cores: the proxy seldom has a machine for
-/// itself, and a worker more that mostly finds nothing to do costs everybody time.
-fn workers() -> Result<usize, Failure> {
-    const VARIABLE: &str = "TOKIO_WORKER_THREADS";
-    let Some(said) = std::env::var_os(VARIABLE) else {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        return Ok((cores / 2).max(1));
-    };
-    let number = said.to_str().and_then(|said| said.parse::<NonZero<usize>>().ok());
-    let wrong = || format!("{VARIABLE} is {}, not a number of threads", said.display());
-    number.map(NonZero::get).ok_or_else(|| Failure::other(wrong()))
 }
 
 fn check(source: &Source, connect: bool) -> Result<(), Failure> {

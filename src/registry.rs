@@ -421,6 +421,10 @@ impl Entry {
         if activity == Activity::InTransaction as u8 && over(since, limits.idle_in_transaction) {
             self.doom(Doom::IdleInTransaction);
         }
+        // A statement that began meanwhile may have looked for a pardon too early.
+        if self.activity.load(Ordering::Relaxed) != activity {
+            self.pardon_idle();
+        }
         if over(self.transaction_since.load(Ordering::Relaxed), limits.transaction) {
             self.doom(Doom::TransactionTooLong);
         }

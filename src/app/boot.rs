@@ -59,6 +59,7 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
 /// Everything wrong with what a configuration names, and with what this version cannot do yet.
 pub fn files(settings: &Settings) -> Vec<Mistake> {
     let mut mistakes = check::unreadable(settings);
+    mistakes.extend(super::workers().err());
     if !mistakes.is_empty() {
         return mistakes;
     }

@@ -6,8 +6,10 @@ pub mod cli;
 mod boot;
 mod drain;
 mod sweep;
+mod workers;
 
 pub use boot::{files, run};
+pub use workers::workers;
 
 use crate::config::Settings;
 use cli::Failure;

@@ -40,7 +40,7 @@ pub struct Connection {
     pub role_in_doubt: bool,
     /// In an XA transaction: one that is prepared outlives a reset on MariaDB.
     pub in_xa: bool,
-    /// Its list of conditions may hold some.
+    /// Its list of conditions may hold some that are not of the session that gets it.
     pub list_left: bool,
     /// Run after every setup; what it sets every session begins with.
     pub(super) init_query: Arc<str>,
@@ -116,7 +116,11 @@ impl Connection {
                 copy.extend_from_slice(&seen);
             }
             match scan.progress {
-                Progress::Complete => return Ok(scanner.completion()),
+                Progress::Complete => {
+                    let completion = scanner.completion();
+                    self.list_left |= completion.leaves_a_list();
+                    return Ok(completion);
+                }
                 Progress::NeedClientData => return Err(too_much()),
                 Progress::More => {
                     input.reserve(4096.max(scanner.needs()));

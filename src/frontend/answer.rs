@@ -33,7 +33,7 @@ impl Session {
 
     /// Behind a login, which tells its schema to who asked for session tracking.
     pub(super) fn put_login_ok(&self, out: &mut BytesMut, seq: u8) {
-        let schema = self.ledger.state().schema();
+        let schema = self.ledger.state().schema().filter(|_| self.ledger.track_filter().schema);
         let reply = OkReply { status: self.ledger.status(), schema, ..OkReply::default() };
         put_ok(out, seq, &reply, self.capabilities);
     }

@@ -176,6 +176,9 @@ impl Session {
         incoming: Incoming,
         held: bool,
     ) -> Result<(), End> {
+        if forward.insert_id.is_some() {
+            self.ledger.on_untold_insert_id();
+        }
         let word = match trouble {
             Trouble::Word(word) if held => {
                 self.borrowed = Some(borrowed);
@@ -206,9 +209,10 @@ impl Session {
         incoming: Incoming,
     ) -> Result<(), End> {
         let how = if held && self.ledger.in_transaction() { Lost::Transaction } else { how };
-        let pinned = self.ledger.would_lose();
+        let (word, pinned) = (Word::lost(how), self.ledger.would_lose());
+        let declined = self.decline(&word, forward, incoming).await;
         self.ledger.on_lost();
-        self.decline(&Word::lost(how), forward, incoming).await?;
+        declined?;
         if pinned { Err(End::ServerLost) } else { Ok(()) }
     }
 
@@ -285,12 +289,14 @@ impl Session {
         self.note_server_statement(&mut borrowed, &completion);
         borrowed.role_in_doubt |= self.ledger.may_change_role();
         borrowed.in_xa |= self.ledger.may_begin_xa();
+        // Any other command leaves what was there before it.
+        borrowed.list_left &= !self.ledger.begins_a_list();
         let mut disposition = self.ledger.on_completion(&completion);
+        borrowed.list_left |= self.ledger.leaves_a_list();
         if disposition == Disposition::Ask && !dying {
             disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
         borrowed.in_xa &= self.ledger.in_transaction();
-        borrowed.list_left = self.ledger.leaves_a_list();
         let mut lost = false;
         let released = self.ledger.is_released();
         if dying || released || borrowed.busy || reply.has_leftover() {
@@ -412,10 +418,11 @@ impl Session {
             (false, true) => Lost::MayHaveRun,
             (false, false) => Lost::NotStarted,
         };
-        let pinned = self.ledger.would_lose();
+        let (word, pinned) = (Word::lost(how), self.ledger.would_lose());
+        self.ledger.on_refused(&(&word).into());
         self.ledger.on_lost();
         match reply.place_for_an_error() {
-            Some(seq) => self.say(&Word::lost(how), seq).await?,
+            Some(seq) => self.say(&word, seq).await?,
             None => self.shared.metrics.errors.of(Side::Proxy).inc(),
         }
         // What was pinned is lost with the connection; going on without it would be silence.

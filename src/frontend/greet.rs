@@ -14,7 +14,7 @@ use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
-use crate::backend::Identity;
+use crate::backend::{Facts, Identity};
 use crate::metrics::LoginOutcome;
 use crate::net::{self, Algorithm, Stream};
 use crate::registry::{Activity, Presence};
@@ -177,6 +177,7 @@ impl Guest {
         }
         let status = fresh_status(&self.shared);
         let schema = login.schema.as_deref().filter(|schema| !schema.is_empty());
+        let schema = schema.filter(|_| tells_schema(&self.shared));
         let reply = OkReply { status, schema, ..OkReply::default() };
         put_ok(&mut out, seq, &reply, login.capabilities & self.offered);
         self.write(&out).await
@@ -275,6 +276,12 @@ pub(super) fn ledger_login(
         status: fresh_status(shared),
         defaults,
     }
+}
+
+/// Do sessions there have `session_track_schema` on from the start?
+fn tells_schema(shared: &Shared) -> bool {
+    let tracking = |facts: &Arc<Facts>| facts.defaults.tracking.filter(false, false).schema;
+    shared.cluster.facts().is_none_or(tracking)
 }
 
 fn fresh_status(shared: &Shared) -> Status {

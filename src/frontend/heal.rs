@@ -104,8 +104,8 @@ impl Session {
         tracing::debug!(connection = borrowed.id, ?cure, "preparing a statement again");
         self.forget_twin(borrowed, id, incoming);
         borrowed.statements.put_closes(&mut prefix.bytes);
-        if forward.neutral {
-            // The refusal has left its error behind.
+        if forward.neutral || self.ledger.is_mariadb() {
+            // The refusal has left its error behind, which on MariaDB outlives much.
             prefix.push_neutral(borrowed.format);
         }
         let rewritten = self.point_at_statement(borrowed, id, incoming, &mut prefix).await?;

@@ -270,6 +270,10 @@ impl Session {
         if !bytes.is_empty() {
             let count = bytes.len() as u64;
             self.stream.send(bytes).await.map_err(|_| Broken::Client)?;
+            if self.stream.is_compressed() {
+                // Packing takes milliseconds, and sockets that are always ready never pause.
+                tokio::task::yield_now().await;
+            }
             self.shared.metrics.client.bytes.of(Direction::Out).inc_by(count);
             reply.begun = true;
             reply.error_seq = scanner.between_packets().then(|| scanner.next_seq());

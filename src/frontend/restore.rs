@@ -61,6 +61,15 @@ impl Prefix {
         self.bytes.is_empty()
     }
 
+    /// It is not sent. A connection whose reset is in it counts as reset already, and is not.
+    fn in_vain(&self, trouble: Trouble) -> Trouble {
+        let resets = self.replies.iter().any(|ahead| matches!(ahead, Ahead::Reset(_)));
+        match trouble {
+            Trouble::Word(word) if resets => Trouble::Doubtful(word),
+            other => other,
+        }
+    }
+
     fn push(&mut self, step: &Step, format: ServerFormat) {
         match step {
             Step::Use(schema) => {
@@ -96,7 +105,6 @@ impl Session {
         held: bool,
     ) -> Result<(Prefix, Option<Rewritten>), Trouble> {
         let mut prefix = Prefix::default();
-        borrowed.statements.put_closes(&mut prefix.bytes);
         let want = Arc::clone(self.ledger.state());
         if !held {
             if Restore::is_stained(&borrowed.state, &want) {
@@ -108,7 +116,17 @@ impl Session {
             let step = Step::Set(format!("SET SESSION last_insert_id={id}"));
             prefix.push(&step, borrowed.format);
         }
-        if forward.neutral || (forward.continues && borrowed.list_left) {
+        let rewritten = match forward.statement {
+            Some(id) => {
+                let rewritten = self.point_at_statement(borrowed, id, incoming, &mut prefix).await;
+                rewritten.map_err(|trouble| prefix.in_vain(trouble))?
+            }
+            None => None,
+        };
+        // What was prepared just now may have left warnings, too, and so may what brings the schema
+        // and the variables.
+        let restores = forward.expect == Expect::FieldList && !prefix.is_empty();
+        if forward.neutral || (forward.continues && (borrowed.list_left || restores)) {
             prefix.push_neutral(borrowed.format);
         }
         if let Some(text) = self.ledger.diagnostics.signal().filter(|_| forward.signal) {
@@ -118,14 +136,12 @@ impl Session {
         if forward.tracking {
             prefix.push_always(&self.ledger.tracking_statement(), borrowed.format);
         }
-        let rewritten = match forward.statement {
-            Some(id) => self.point_at_statement(borrowed, id, incoming, &mut prefix).await?,
-            None => None,
-        };
         if forward.expect == Expect::Nothing {
             // No reply of its own will be waited for.
             Box::pin(self.flush(borrowed, &mut prefix, &want)).await?;
         }
+        // Last, so that they are in no prefix that comes to nothing: they have no replies.
+        borrowed.statements.put_closes(&mut prefix.bytes);
         Ok((prefix, rewritten))
     }
 

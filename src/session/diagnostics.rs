@@ -106,8 +106,11 @@ impl Diagnostics {
     /// The answer of `SHOW WARNINGS`; `false`: too much to keep.
     pub fn note_conditions(&mut self, listed: Vec<Condition>) -> bool {
         self.untold = false;
-        if std::mem::take(&mut self.doubted) && listed.is_empty() {
-            return true;
+        if std::mem::take(&mut self.doubted) {
+            if listed.is_empty() {
+                return true;
+            }
+            (self.warnings, self.before) = (0, 0);
         }
         let mut conditions = std::mem::take(&mut self.conditions);
         conditions.truncate(std::mem::take(&mut self.before).into());

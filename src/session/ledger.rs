@@ -22,7 +22,7 @@ use request::{forward, refuse, statement_id};
 use super::hints::{self, About, Deed, Dialect, Hints, Reading};
 use super::library::{Library, Statement};
 use super::statement::Statements;
-use super::{Charset, Defaults, Diagnostics, Holdings, Inner, Pins, SessionState, Tracking};
+use super::{Charset, Defaults, Diagnostics, Holdings, Inner, Pin, Pins, SessionState, Tracking};
 use crate::wire::{
     Capabilities, Command, Completion, ErrPacket, Expect, Outcome, Status, TrackFilter,
 };
@@ -134,7 +134,8 @@ pub struct Forward {
     /// The statement may look at the diagnostics of the one before it, which another client ran:
     /// they must be wiped first.
     pub neutral: bool,
-    /// Its list of conditions may go on with the one that is on the connection, if one is.
+    /// Its list of conditions, or its count of them, may go on with what is on the connection: that
+    /// must be wiped first, should there be any.
     pub continues: bool,
     /// It gets the diagnostics of the statement before it, which ran elsewhere: they must be put in
     /// place, see [`Diagnostics::signal`].
@@ -205,6 +206,7 @@ pub struct Ledger {
     dialect: Dialect,
     status: Status,
     in_transaction: bool,
+    read_only_transaction: bool,
     /// The server reported a table lock.
     tables_locked: bool,
     pins: Pins,
@@ -215,6 +217,8 @@ pub struct Ledger {
     /// The diagnostics on the connection in hand are not the client's any more: the proxy has asked
     /// something in between.
     asked: bool,
+    /// FOUND_ROWS() of the connection in hand is this session's.
+    found_rows_there: bool,
     /// The connection in hand knows this session's LAST_INSERT_ID().
     insert_id_told: bool,
     /// Reported with the last row that was inserted; the client may have given it itself.
@@ -255,10 +259,13 @@ struct Pending {
     insert_id_told: bool,
     /// No connection was in hand when it came.
     apart: bool,
-    /// The list of conditions that is the session's was not on the connection before it.
+    /// The list of conditions that is the session's was not on the connection before it: the proxy
+    /// had asked something, or it was another connection.
     asked: bool,
     /// The condition it asks about was put there by a SIGNAL.
     signalled: bool,
+    /// SHOW WARNINGS or SHOW ERRORS, whose rows no FOUND_ROWS() counts.
+    lists: bool,
 }
 
 impl Ledger {
@@ -274,6 +281,7 @@ impl Ledger {
             dialect,
             status,
             in_transaction: false,
+            read_only_transaction: false,
             tables_locked: false,
             pins: Pins::default(),
             holdings: Holdings::default(),
@@ -281,6 +289,7 @@ impl Ledger {
             statements: Statements::default(),
             diagnostics,
             asked: false,
+            found_rows_there: false,
             insert_id_told: false,
             doubtful_id: None,
             open: Open::default(),
@@ -360,6 +369,8 @@ impl Ledger {
     pub fn status(&self) -> Status {
         let mut status = self.status;
         status.set(Status::SERVER_STATUS_IN_TRANS, self.in_transaction);
+        let read_only = self.in_transaction && self.read_only_transaction;
+        status.set(Status::SERVER_STATUS_IN_TRANS_READONLY, read_only);
         status
     }
 
@@ -381,9 +392,15 @@ impl Ledger {
         )
     }
 
-    /// Did the last statement leave conditions, which a later one's answer might count?
+    /// Does the session have conditions, which may be on its connection?
     pub fn leaves_a_list(&self) -> bool {
         !self.diagnostics.is_clean()
+    }
+
+    /// Whatever list was there before the request under way, after it there is the session's own.
+    pub fn begins_a_list(&self) -> bool {
+        let command = self.pending.command;
+        matches!(command, Some(Command::Query | Command::StmtExecute | Command::StmtPrepare))
     }
 
     /// What puts the client's own trackers in place, for [`Forward::tracking`].
@@ -431,11 +448,14 @@ impl Ledger {
         if !held {
             // A plan that came to nothing may have said that it is.
             self.insert_id_told = false;
+            self.found_rows_there = false;
         }
         let plan = self.plan(request, held);
         match plan {
             Plan::Forward(forward) => {
-                let continues = !held && self.continues_a_list();
+                let elsewhere = !held || (self.asked && !self.pins.contains(Pin::Warnings));
+                let continues = elsewhere && self.continues_a_list();
+                self.found_rows_there &= !continues;
                 Plan::Forward(Forward { continues, ..forward })
             }
             other => other,
@@ -454,7 +474,7 @@ impl Ledger {
                 self.on_execute(request, held)
             }
             Command::StmtClose => self.on_close(request),
-            Command::StmtSendLongData => self.on_long_data(request),
+            Command::StmtSendLongData => self.on_long_data(request, held),
             Command::StmtReset => self.on_statement_reset(request),
             Command::StmtFetch => self.on_fetch(request),
             Command::Ping if held => forward(Expect::Single),
@@ -487,7 +507,7 @@ impl Ledger {
     pub fn on_completion(&mut self, completion: &Completion) -> Disposition {
         let mut pending = self.take_pending();
         let reading = pending.reading.unwrap_or_default();
-        pending.asked = std::mem::take(&mut self.asked);
+        pending.asked = std::mem::take(&mut self.asked) || pending.apart;
         if ends_passing_pins(&pending, reading) {
             self.pins.end_passing();
         }
@@ -517,14 +537,21 @@ impl Ledger {
             self.dialect = dialect(&self.state, &self.login, lasting);
         }
         self.in_transaction = status.contains(Status::SERVER_STATUS_IN_TRANS);
+        self.read_only_transaction = status.contains(Status::SERVER_STATUS_IN_TRANS_READONLY);
         if !self.in_transaction {
             self.note_next_transaction();
         }
     }
 
+    /// What was to tell the connection of this session's LAST_INSERT_ID() was not sent.
+    pub fn on_untold_insert_id(&mut self) {
+        self.insert_id_told = false;
+    }
+
     /// What the proxy has said to a command that it does not know, and no server either.
     pub fn on_unknown(&mut self, error: &ErrPacket) {
         self.note_error_beside(error);
+        self.diagnostics.row_count = -1;
     }
 
     /// What the proxy itself has said to the client in place of a reply, which a server would have
@@ -538,6 +565,7 @@ impl Ledger {
         } else {
             self.note_error_beside(error);
         }
+        self.diagnostics.row_count = -1;
     }
 
     /// What becomes of the connection, as far as is known.
@@ -569,6 +597,7 @@ impl Ledger {
         self.in_transaction = false;
         self.tables_locked = false;
         self.insert_id_told = false;
+        self.found_rows_there = false;
         self.doubtful_id = None;
         self.open = Open::default();
         self.asked = true;

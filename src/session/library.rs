@@ -113,8 +113,11 @@ impl Library {
         first_state: impl FnOnce(&Login) -> SessionState,
     ) -> Beginning {
         let mut beginnings = lock(&self.beginnings);
-        if let Some(known) = beginnings.iter().find(|(known, _)| known.is_like(&login)) {
-            return known.clone();
+        if let Some(at) = beginnings.iter().rposition(|(known, _)| known.is_like(&login)) {
+            let known = beginnings.remove(at);
+            // The one that was asked for last is the last to go.
+            beginnings.push(known.clone());
+            return known;
         }
         if beginnings.len() == Self::MOST_BEGINNINGS {
             beginnings.remove(0);
@@ -229,6 +232,11 @@ mod tests {
         }
         assert_eq!(lock(&library.beginnings).len(), Library::MOST_BEGINNINGS);
         assert!(!Arc::ptr_eq(&first, &begin("shop")), "it was the oldest");
+        let again = begin("shop");
+        for number in 0..Library::MOST_BEGINNINGS - 1 {
+            begin(&number.to_string());
+            assert!(Arc::ptr_eq(&again, &begin("shop")), "it is asked for often");
+        }
     }
 
     #[test]

@@ -103,6 +103,170 @@ pub const STORIES: &[Story] = &[
         1: SHOW WARNINGS",
     ),
     story(
+        "commands that leave the list of another client where it is",
+        1,
+        "
+        1: SELECT CAST('a' AS SIGNED)
+        2! init_db app
+        2! field_list shared
+        2: SHOW WARNINGS
+        1: SELECT CAST('a' AS SIGNED)
+        2! statistics
+        2! ping
+        2: DO 1
+        2: SHOW WARNINGS
+        1: SELECT CAST('a' AS SIGNED)
+        2! set_option 1
+        2: DO 1
+        2: SHOW COUNT(*) WARNINGS
+        1: SELECT CAST('a' AS SIGNED)
+        2! init_db other
+        2: BEGIN
+        2: SHOW WARNINGS
+        2: COMMIT",
+    ),
+    story(
+        "errors of what a client did not say stay with nobody",
+        1,
+        "
+        1! prepare s SELECT id FROM t1
+        1: DROP TABLE t1
+        1! reset
+        2: SET @@sql_notes = 1
+        1: SET time_zone = '+01:00'
+        1! execute s
+        2: DO 1
+        2: SHOW WARNINGS
+        2! init_db app
+        2! field_list shared
+        2: SHOW WARNINGS",
+    ),
+    story(
+        "statements that use a table by name only",
+        1,
+        "
+        1: SELECT CAST('a' AS SIGNED)
+        2: SELECT 1 FROM DUAL
+        2: SHOW WARNINGS
+        1: SELECT CAST('a' AS SIGNED)
+        2: SELECT EXTRACT(YEAR FROM '2020-01-02')
+        2: SHOW WARNINGS
+        1: SELECT CAST('a' AS SIGNED)
+        2: EXPLAIN SELECT 1
+        2: SELECT 1
+        1: SELECT CAST('a' AS SIGNED)
+        2: SELECT TRIM(LEADING 'x' FROM 'xxa')
+        2: SHOW WARNINGS
+        1: SELECT CAST('a' AS SIGNED)
+        2! prepare s SELECT 1
+        2! execute s
+        2: SHOW COUNT(*) WARNINGS
+        1: SELECT CAST('a' AS SIGNED)
+        2: FLUSH STATUS
+        2: SHOW WARNINGS",
+    ),
+    story(
+        "long data ahead of all else",
+        1,
+        "
+        1! prepare s SELECT LENGTH(?), FOUND_ROWS()
+        1! prepare p INSERT INTO t1 (s) VALUES (?)
+        1: SELECT 1 UNION SELECT 2
+        2: SELECT CAST('a' AS SIGNED)
+        1! long_data p 0 abc
+        1! long_data p 0 def
+        1: SHOW WARNINGS
+        1: SELECT FOUND_ROWS()
+        1! execute p 'x'",
+    ),
+    story(
+        "counts of a connection that is new to a transaction",
+        1,
+        "
+        1: SELECT 1 UNION SELECT 2 UNION SELECT 3
+        2: SELECT 1 UNION SELECT 2
+        1: BEGIN
+        1: SELECT FOUND_ROWS()
+        1: SELECT FOUND_ROWS(), ROW_COUNT()
+        1: COMMIT
+        1: SELECT 1 UNION SELECT 2 UNION SELECT 3
+        2: SELECT 1 UNION SELECT 2
+        1: BEGIN
+        1: INSERT INTO t1 (id, s) VALUES (77, 'a')
+        1: SELECT FOUND_ROWS()
+        1: UPDATE t1 SET s = 'b'
+        1: SELECT ROW_COUNT()
+        1: SELECT 1 UNION SELECT 2 INTO @none
+        1: SELECT id FROM t1 LIMIT 1 INTO @one
+        1: SELECT FOUND_ROWS()
+        1: SELECT 1 UNION SELECT 2
+        1: SELECT FOUND_ROWS()
+        1: ROLLBACK
+        1: SELECT 1 UNION SELECT 2 UNION SELECT 3
+        2: SELECT 1 UNION SELECT 2
+        1: BEGIN
+        1: INSERT IGNORE INTO t1 (n) VALUES ('x')
+        1: SELECT FOUND_ROWS()
+        1: SELECT ROW_COUNT()
+        1: SHOW WARNINGS
+        1: ROLLBACK",
+    ),
+    story(
+        "a list to be wiped before what was said of the next transaction",
+        1,
+        "
+        1: SELECT CAST('a' AS SIGNED)
+        1: SET TRANSACTION READ ONLY
+        2: SELECT CAST('b' AS SIGNED)
+        1: BEGIN
+        1: SHOW WARNINGS
+        1: INSERT INTO t1 (n) VALUES (1)
+        1: COMMIT
+        1: SET TRANSACTION READ ONLY
+        1: SELECT CAST('a' AS SIGNED)
+        1: SELECT 1 UNION SELECT 2
+        1: BEGIN
+        1: SELECT 1 UNION SELECT 2
+        1: SHOW WARNINGS
+        1: SELECT CONNECTION_ID()
+        1: SELECT ROW_COUNT()
+        1: COMMIT
+        2: SELECT 1
+        1: SELECT FOUND_ROWS()",
+    ),
+    story(
+        "the rows of a list are not found rows",
+        1,
+        "
+        1: BEGIN
+        1: SELECT id FROM shared UNION SELECT 2 UNION SELECT 3
+        1: SHOW WARNINGS
+        1: SELECT FOUND_ROWS()
+        1: SELECT id FROM shared UNION SELECT 2 UNION SELECT 3
+        1: SHOW WARNINGS
+        1: COMMIT
+        2: SELECT 1
+        1: SELECT FOUND_ROWS()",
+    ),
+    story(
+        "an insert id told in vain",
+        1,
+        "
+        1: INSERT INTO t1 (n) VALUES (1)
+        1: INSERT INTO t1 (n) VALUES (2)
+        1: CREATE TABLE gone (v INT)
+        1! prepare s SELECT LAST_INSERT_ID(), v FROM gone
+        1: DROP TABLE gone
+        1! reset
+        2: INSERT INTO t2 (n) VALUES (1)
+        1! prepare p SELECT LAST_INSERT_ID()
+        1: BEGIN
+        1! execute s
+        1: SELECT LAST_INSERT_ID()
+        1! execute p
+        1: ROLLBACK",
+    ),
+    story(
         "statements nobody prepared",
         1,
         "

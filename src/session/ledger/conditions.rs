@@ -26,6 +26,8 @@ impl Ledger {
             if let Outcome::Err(error) = &completion.outcome {
                 self.note_error_on_server(pending, error);
                 self.diagnostics.row_count = -1;
+            } else {
+                self.asked = pending.asked;
             }
             return;
         }
@@ -38,22 +40,37 @@ impl Ledger {
             return;
         }
         let reading = pending.reading.unwrap_or_default();
-        if completion.result_set {
+        if pending.lists {
+            self.diagnostics.row_count = -1;
+        } else if completion.result_set {
             self.diagnostics.found_rows = completion.rows;
+            self.found_rows_there = true;
             self.diagnostics.row_count = -1;
         } else {
             self.diagnostics.row_count = match completion.outcome {
                 Outcome::Ok => completion.affected_rows.cast_signed(),
                 Outcome::Err(_) => -1,
             };
-            // MySQL counts the one row of a DO.
-            if reading.head == Head::Do && !self.is_mariadb() {
-                self.diagnostics.found_rows = 1;
-            }
+            self.note_rows_without_a_set(reading, completion);
         }
         if reading.hints.contains(Hints::FOUND_ROWS_CALC) {
             self.open.insert(Open::FOUND_ROWS);
         }
+    }
+
+    /// SELECT … INTO counts its rows, on MySQL a DO its one. Of an UPDATE MySQL counts the rows that
+    /// it matched, which the session does not learn.
+    fn note_rows_without_a_set(&mut self, reading: Reading, completion: &Completion) {
+        let mysql = !self.is_mariadb();
+        match reading.head {
+            Head::Select if completion.outcome == Outcome::Ok => {
+                self.diagnostics.found_rows = completion.affected_rows;
+            }
+            Head::Do if mysql => self.diagnostics.found_rows = 1,
+            Head::Update if mysql => {}
+            _ => return,
+        }
+        self.found_rows_there = true;
     }
 
     /// An error of what is no statement. On MySQL it joins the connection's list, which may be of
@@ -71,7 +88,7 @@ impl Ledger {
     /// The same, of what the server says: where the connection was this session's before, it has the
     /// whole list.
     fn note_error_on_server(&mut self, pending: &Pending, error: &ErrPacket) {
-        let whole_there = !pending.apart && !pending.asked;
+        let whole_there = !pending.asked;
         self.note_error_beside(error);
         if whole_there {
             self.diagnostics.untold = true;
@@ -86,7 +103,7 @@ impl Ledger {
             Outcome::Ok => diagnostics.note_warnings(completion.warnings.max(1)),
             Outcome::Err(error) => diagnostics.note_error(error),
         };
-        if pending.apart {
+        if pending.asked {
             self.diagnostics.add(note);
         } else {
             note(&mut self.diagnostics);

@@ -83,7 +83,7 @@ impl Ledger {
         answers: Vec<(Question, Completion, TextTable)>,
         astray: bool,
     ) -> Disposition {
-        self.asked = true;
+        (self.asked, self.found_rows_there) = (true, false);
         let mut types = TextTable::default();
         for (question, completion, table) in answers {
             if let Outcome::Err(_) = completion.outcome {

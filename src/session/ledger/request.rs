@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::completion::deed_always;
-use super::conditions::keeps_a_list;
 use super::{Answer, Cell, Forward, Ledger, Open, Plan, Refusal, Request};
 use crate::session::Pin;
 use crate::session::hints::{self, About, Asked, Head, Hints, Reading};
@@ -103,9 +102,11 @@ impl Ledger {
             return None;
         }
         let asked = hints::asked(text, dialect)?;
+        self.pending.lists = matches!(asked, Asked::Conditions { .. });
         // Held for a list that is too long to be kept.
         let listed = self.pins.contains(Pin::Warnings) && matches!(asked, Asked::Conditions { .. });
-        let own = !held || (self.asked && !listed);
+        let rows_elsewhere = asked.is_about(About::FoundRows) && !self.found_rows_there;
+        let own = !held || (self.asked && !listed) || rows_elsewhere;
         // The greeting's id is the client's whatever it holds.
         if !own && !asked.is_about(About::ConnectionId) {
             return None;
@@ -122,7 +123,18 @@ impl Ledger {
         if self.select_limit() == Some(0) && !matches!(asked, Asked::Conditions { .. }) {
             self.diagnostics.found_rows = 0;
         }
+        self.note_own_answer(&asked);
         Some(answer)
+    }
+
+    /// What was on the connection in hand is out of date now.
+    fn note_own_answer(&mut self, asked: &Asked) {
+        if self.diagnostics.untold && !self.asked {
+            // On MariaDB the list outlives this answer, and what is in it is not known here.
+            self.pins.insert(Pin::Warnings);
+        }
+        self.asked = true;
+        self.found_rows_there &= matches!(asked, Asked::Conditions { .. });
     }
 
     fn select_limit(&self) -> Option<u32> {
@@ -159,14 +171,12 @@ impl Ledger {
         }
     }
 
-    /// On MariaDB a statement that uses no table adds to the list that is there, and counts it all.
+    /// On MariaDB a statement that uses no table keeps the list that is there, and counts it all.
+    /// Which those are is told by no word that a text has or lacks, so any may be one.
     pub(super) fn continues_a_list(&self) -> bool {
         match self.pending.command {
-            Some(Command::FieldList) => true,
-            Some(Command::Query | Command::StmtExecute) => {
-                let may = |reading: Reading| reading.tableless || keeps_a_list(reading, true);
-                self.is_mariadb() && self.pending.reading.is_some_and(may)
-            }
+            Some(Command::FieldList | Command::InitDb) => true,
+            Some(Command::Query | Command::StmtExecute | Command::StmtPrepare) => self.is_mariadb(),
             _ => false,
         }
     }
@@ -182,7 +192,8 @@ impl Ledger {
         let counts = Hints::FOUND_ROWS | Hints::ROW_COUNT;
         let nothing_left = self.diagnostics.is_clean() && !reading.hints.intersects(counts);
         let listed = held && self.pins.contains(Pin::Warnings);
-        (!held || self.asked) && !nothing_left && !listed
+        let rows_elsewhere = reading.hints.contains(Hints::FOUND_ROWS) && !self.found_rows_there;
+        rows_elsewhere || ((!held || self.asked) && !nothing_left && !listed)
     }
 
     pub(super) fn insert_id_for(&mut self, reading: Reading) -> Option<u64> {
@@ -265,7 +276,7 @@ impl Ledger {
         Plan::Answer(Answer::Nothing)
     }
 
-    pub(super) fn on_long_data(&mut self, request: &Request<'_>) -> Plan {
+    pub(super) fn on_long_data(&mut self, request: &Request<'_>, held: bool) -> Plan {
         let id = self.named(request.body);
         let Some(prepared) = id.and_then(|id| self.statements.get_mut(id)) else {
             // No reply, not even an error: the execute will tell.
@@ -274,7 +285,9 @@ impl Ledger {
         prepared.long_data = true;
         self.pins.insert(Pin::LongData);
         self.pending.statement = id;
-        Plan::Forward(Forward { statement: id, ..Forward::plain(Expect::Nothing) })
+        // It holds the connection, whose diagnostics are another's.
+        let neutral = !held;
+        Plan::Forward(Forward { statement: id, neutral, ..Forward::plain(Expect::Nothing) })
     }
 
     pub(super) fn on_statement_reset(&mut self, request: &Request<'_>) -> Plan {

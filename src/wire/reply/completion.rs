@@ -28,6 +28,13 @@ pub struct Completion {
     pub prepared: Option<PrepareOk>,
 }
 
+impl Completion {
+    /// Are there conditions now for `SHOW WARNINGS` to list?
+    pub fn leaves_a_list(&self) -> bool {
+        self.warnings > 0 || matches!(self.outcome, Outcome::Err(_))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Outcome {
     #[default]
