@@ -249,6 +249,18 @@ pub const STORIES: &[Story] = &[
         1: SELECT FOUND_ROWS()",
     ),
     story(
+        "a reset that would come before an execute that is malformed",
+        1,
+        "
+        1! prepare s SELECT ?
+        2: SET @x = 1
+        1! bytes 17010000000001000000
+        3: SELECT @x
+        3: SET @x = 2
+        1: SELECT @x",
+    )
+    .only(Flavor::MySql),
+    story(
         "an insert id told in vain",
         1,
         "
