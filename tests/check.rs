@@ -165,7 +165,7 @@ fn what_is_missing() {
         &tidegate(path, "check --config u.toml", &[]),
         78,
         "",
-        "secrets.toml: cannot be read: No such file or directory (os error 2)\n",
+        "secrets.toml: secrets.path: cannot be read: No such file or directory (os error 2)\n",
     );
 }
 

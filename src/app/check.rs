@@ -34,13 +34,16 @@ where
 /// The files of a configuration that cannot be read at all.
 pub fn unreadable(settings: &Settings) -> Vec<Mistake> {
     let pair = settings.tls_client.pair.iter();
-    let tls = pair.flat_map(|pair| [(&pair.certificate, false), (&pair.key, false)]);
-    let named = [(&settings.secrets, true)].into_iter().chain(tls);
-    let ca = settings.tls_target.ca.iter().map(|ca| (ca, false));
-    named.chain(ca).filter_map(|(path, folder)| cannot_read(path, folder)).collect()
+    let tls = pair.flat_map(|pair| {
+        [("tls.client.certificate", &pair.certificate, false), ("tls.client.key", &pair.key, false)]
+    });
+    let named = [("secrets.path", &settings.secrets, true)].into_iter().chain(tls);
+    let ca = settings.tls_target.ca.iter().map(|ca| ("tls.target.ca", ca, false));
+    let named = named.chain(ca);
+    named.filter_map(|(key, path, folder)| cannot_read(key, path, folder)).collect()
 }
 
-fn cannot_read(path: &Path, may_be_folder: bool) -> Option<Mistake> {
+fn cannot_read(key: &str, path: &Path, may_be_folder: bool) -> Option<Mistake> {
     let why = match fs::metadata(path).and_then(|meta| {
         if meta.is_dir() { fs::read_dir(path).map(drop) } else { File::open(path).map(drop) }?;
         Ok(meta)
@@ -49,7 +52,7 @@ fn cannot_read(path: &Path, may_be_folder: bool) -> Option<Mistake> {
         Ok(meta) if meta.is_dir() && !may_be_folder => "cannot be read: it is a folder".to_owned(),
         Ok(_) => return None,
     };
-    Some(Mistake::in_file(path, None, "", why))
+    Some(Mistake::in_file(path, None, key, why))
 }
 
 fn fit(settings: &Settings) -> String {
@@ -90,14 +93,17 @@ mod tests {
         let told = check(&source(), std::iter::empty(), |_| Vec::new(), Some(connect)).unwrap();
         assert_eq!(told.lines().last(), Some("primary: up"));
         let told = check(&source(), std::iter::empty(), unreadable, Some(connect)).unwrap_err();
-        assert!(told.to_string().starts_with("/no/such: cannot be read: No such file"), "{told}");
+        assert!(
+            told.to_string().starts_with("/no/such: secrets.path: cannot be read: No such file"),
+            "{told}"
+        );
         assert_eq!(told.code(), 78);
     }
 
     #[test]
     fn only_secrets_may_be_a_folder() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(cannot_read(folder.path(), true), None);
-        assert!(cannot_read(folder.path(), false).is_some());
+        assert_eq!(cannot_read("tls.target.ca", folder.path(), true), None);
+        assert!(cannot_read("tls.target.ca", folder.path(), false).is_some());
     }
 }

@@ -163,6 +163,7 @@ impl Session {
             // Long data has no reply to carry the news, and its execute must not run without it.
             return Err(End::ServerLost);
         }
+        Box::pin(self.learn_the_list()).await?;
         self.ledger.on_refused(&word.into());
         self.say(word, seq).await
     }
@@ -326,11 +327,7 @@ impl Session {
             disposition = Box::pin(self.ask(&mut borrowed)).await;
         }
         if borrowed.busy {
-            let lost = self.ledger.would_lose();
-            self.part_with(borrowed, None).await;
-            self.ledger.on_lost();
-            // Going on without what was on it would be silence.
-            return if lost { Err(End::ServerLost) } else { Ok(()) };
+            return self.lose_silently(borrowed).await;
         }
         self.keep_or_give_back(borrowed, disposition).await;
         Ok(())
@@ -372,6 +369,28 @@ impl Session {
         let Outcome::Err(error) = outcome else { return false };
         self.shared.metrics.errors.of(Side::Server).inc();
         LAST_WORDS.contains(&error.code)
+    }
+
+    /// What the proxy refuses leaves its error behind the conditions that are there already.
+    pub(super) async fn learn_the_list(&mut self) -> Result<(), End> {
+        if !self.ledger.is_list_to_be_joined() {
+            return Ok(());
+        }
+        let Some(mut borrowed) = self.borrowed.take() else { return Ok(()) };
+        self.ask(&mut borrowed).await;
+        if borrowed.busy {
+            return self.lose_silently(borrowed).await;
+        }
+        self.borrowed = Some(borrowed);
+        Ok(())
+    }
+
+    /// There is no reply that could tell: the session ends with what was on the connection.
+    async fn lose_silently(&mut self, borrowed: Borrowed) -> Result<(), End> {
+        let lost = self.ledger.would_lose() || self.ledger.in_transaction();
+        self.part_with(borrowed, None).await;
+        self.ledger.on_lost();
+        if lost { Err(End::ServerLost) } else { Ok(()) }
     }
 
     /// Until the ledger knows all that it must. After a failure the connection stays busy, and the

@@ -195,6 +195,7 @@ impl Session {
         let Some(command) = incoming.command.and_then(Command::from_byte) else {
             self.skip(incoming).await?;
             let word = Word::refusal(Refusal::UnknownCommand);
+            Box::pin(self.learn_the_list()).await?;
             self.ledger.on_unknown(&ErrPacket::from(&word));
             return self.say(&word, 1).await;
         };
@@ -238,6 +239,7 @@ impl Session {
             );
             word.put(&mut out, seq);
             if *refusal != Refusal::DiagnosticsGone {
+                self.learn_the_list().await?;
                 self.ledger.on_refused(&word.into());
             }
         }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -61,19 +62,25 @@ impl Socket {
         matches!(found, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// No delay, keepalive and a bound on unacknowledged bytes. A unix socket needs none.
+    /// A unix socket needs nothing.
     pub fn tune(&self) -> io::Result<()> {
-        let Io::Tcp(tcp) = &self.io else { return Ok(()) };
-        tcp.set_nodelay(true)?;
+        match &self.io {
+            Io::Tcp(tcp) => tune(tcp),
+            Io::Unix(_) => Ok(()),
+        }
+    }
+
+    #[cfg(test)]
+    pub fn is_tuned(&self) -> io::Result<bool> {
+        let Io::Tcp(tcp) = &self.io else { return Ok(true) };
         let socket = SockRef::from(tcp);
-        let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_TIME)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_RETRIES);
-        socket.set_tcp_keepalive(&keepalive)?;
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-        Ok(())
+        let patience = [
+            socket.tcp_keepalive_time()? == KEEPALIVE_TIME,
+            socket.tcp_keepalive_interval()? == KEEPALIVE_INTERVAL,
+            socket.tcp_keepalive_retries()? == KEEPALIVE_RETRIES,
+            socket.tcp_user_timeout()? == Some(USER_TIMEOUT),
+        ];
+        Ok(socket.tcp_nodelay()? && socket.keepalive()? && patience == [true; 4])
     }
 
     /// The other end as `host:port`, or `unix`.
@@ -97,6 +104,20 @@ impl Socket {
             }
         }
     }
+}
+
+/// No delay, keepalive and a bound on unacknowledged bytes.
+pub fn tune(tcp: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(tcp);
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_TIME)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_RETRIES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
 }
 
 impl From<TcpStream> for Socket {

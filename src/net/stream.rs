@@ -119,6 +119,11 @@ impl Stream {
         matches!(self, Self::Compressed(_))
     }
 
+    #[cfg(test)]
+    pub fn is_tuned(&self) -> io::Result<bool> {
+        self.socket().is_tuned()
+    }
+
     /// Sets the socket's options; what [`super::connect`] and [`super::Listener::accept`] return
     /// is tuned already.
     pub fn tune(&self) -> io::Result<()> {

@@ -103,6 +103,11 @@ impl Diagnostics {
         (self.doubted, self.untold) = (true, true);
     }
 
+    /// Must the connection say which list it is, before anybody asks for it?
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubted && self.untold
+    }
+
     /// The answer of `SHOW WARNINGS`; `false`: too much to keep.
     pub fn note_conditions(&mut self, listed: Vec<Condition>) -> bool {
         self.untold = false;

@@ -397,6 +397,12 @@ impl Ledger {
         !self.diagnostics.is_clean()
     }
 
+    /// Is there a list on the connection in hand that an error of the proxy's own is to join? MariaDB
+    /// begins a new one.
+    pub fn is_list_to_be_joined(&self) -> bool {
+        self.diagnostics.untold && !self.is_mariadb()
+    }
+
     /// Whatever list was there before the request under way, after it there is the session's own.
     pub fn begins_a_list(&self) -> bool {
         let command = self.pending.command;
@@ -575,7 +581,8 @@ impl Ledger {
         }
         // What changes now would go unseen.
         let id_in_doubt = self.open.contains(Open::INSERT_ID) && self.doubtful_id.is_some();
-        if id_in_doubt || self.open.intersects(Open::TRACKING | Open::UNREPORTED) {
+        let in_doubt = id_in_doubt || self.diagnostics.is_in_doubt();
+        if in_doubt || self.open.intersects(Open::TRACKING | Open::UNREPORTED) {
             return Disposition::Ask;
         }
         if self.in_transaction || !self.held_by_locks_only() && self.holds() {

@@ -41,6 +41,13 @@ pub const RULES: &[Rule] = &[
         name: "statement_id_in_error",
         why: "the same ids, in the words of error 1243",
         apply: |_, ids, packets| {
+            for packet in packets.iter_mut() {
+                // In a list of warnings its length stands before it.
+                let found = memchr::memmem::find(&packet.payload, b"Unknown prepared statement");
+                if let Some(at) = found.filter(|_| !is_error(packet, 1243)) {
+                    packet.payload.truncate(at - 1);
+                }
+            }
             for packet in packets.iter_mut().filter(|packet| is_error(packet, 1243)) {
                 let mut text = String::from_utf8_lossy(&packet.payload[3..]).into_owned();
                 for (place, id) in ids.statements.iter().enumerate() {

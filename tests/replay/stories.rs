@@ -261,6 +261,36 @@ pub const STORIES: &[Story] = &[
     )
     .only(Flavor::MySql),
     story(
+        "errors of Tidegate's own join a list that is still on the connection",
+        1,
+        "
+        1: BEGIN
+        1: SELECT CAST('a' AS SIGNED)
+        1! fetch q 1
+        1: SHOW WARNINGS
+        1! field_list nowhere
+        1! reset_statement q
+        1! execute q
+        1! bytes 7f
+        1: SHOW WARNINGS
+        1: INSERT INTO t1 (n) VALUES (1)
+        1: COMMIT",
+    ),
+    story(
+        "a list that several statements may keep, on a connection that is held",
+        2,
+        "
+        1! login app multi schema=-
+        1: INSERT INTO `t1` () VALUES ()
+        1: SET sql_notes = 1; SELECT 1
+        1: SHOW WARNINGS
+        1: SELECT 1; SELECT CAST('a' AS SIGNED)
+        1: SHOW WARNINGS
+        1: SET @a = 1; SELECT 1
+        1: SHOW COUNT(*) WARNINGS
+        1: SHOW WARNINGS",
+    ),
+    story(
         "an insert id told in vain",
         1,
         "

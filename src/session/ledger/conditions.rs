@@ -141,7 +141,7 @@ impl Ledger {
             }
             // The last of several may have kept the list of one before it.
             Outcome::Ok if completion.results > 1 && keeps_a_list(reading, self.is_mariadb()) => {
-                if self.is_mariadb() && reading.tableless {
+                if self.is_mariadb() && reading.tableless && !self.diagnostics.is_clean() {
                     self.diagnostics.doubt();
                 } else {
                     self.diagnostics.note_warnings(completion.warnings);
