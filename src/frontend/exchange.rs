@@ -158,6 +158,7 @@ impl Session {
         forward: &Forward,
         incoming: Incoming,
     ) -> Result<(), End> {
+        self.ledger.on_not_sent(forward);
         let seq = self.skip(incoming).await?;
         if forward.expect == Expect::Nothing {
             // Long data has no reply to carry the news, and its execute must not run without it.
@@ -177,9 +178,6 @@ impl Session {
         incoming: Incoming,
         held: bool,
     ) -> Result<(), End> {
-        if forward.insert_id.is_some() {
-            self.ledger.on_untold_insert_id();
-        }
         let word = match trouble {
             Trouble::Word(word) if held => {
                 self.borrowed = Some(borrowed);

@@ -99,17 +99,23 @@ impl Session {
         let mut prefix = Prefix::default();
         let Some(id) = forward.statement else {
             self.make_room(borrowed).await.map_err(|_| Trouble::Server)?;
+            self.wipe(borrowed, forward, &mut prefix);
             return Ok((prefix, None));
         };
         tracing::debug!(connection = borrowed.id, ?cure, "preparing a statement again");
         self.forget_twin(borrowed, id, incoming);
         borrowed.statements.put_closes(&mut prefix.bytes);
-        if forward.neutral || self.ledger.is_mariadb() {
-            // The refusal has left its error behind, which on MariaDB outlives much.
-            prefix.push_neutral(borrowed.format);
-        }
         let rewritten = self.point_at_statement(borrowed, id, incoming, &mut prefix).await?;
+        self.wipe(borrowed, forward, &mut prefix);
         Ok((prefix, rewritten))
+    }
+
+    /// The refusal has left its error behind, which on MariaDB outlives much.
+    fn wipe(&mut self, borrowed: &Borrowed, forward: &Forward, prefix: &mut Prefix) {
+        if forward.neutral || self.ledger.is_mariadb() {
+            prefix.push_neutral(borrowed.format);
+            self.ledger.on_wiped();
+        }
     }
 
     /// When the server has no room for one more, whatever can be prepared again when it is asked for

@@ -47,7 +47,12 @@ impl Session {
         let Some(prepared) = self.ledger.statements.get(id).cloned() else {
             return Err(Trouble::Word(Word::refusal(Refusal::UnknownStatement { id })));
         };
-        let twin = twin(id, &prepared, self.inbound.front(incoming));
+        // What is prepared on another ground than the client's is nobody else's.
+        let twin = if borrowed.astray {
+            Twin::Private(id)
+        } else {
+            twin(id, &prepared, self.inbound.front(incoming))
+        };
         let known = borrowed.statements.get(&prepared.statement, twin).map(|known| known.id);
         let server_id = match known {
             Some(server_id) => server_id,
@@ -88,6 +93,8 @@ impl Session {
         prefix: &mut Prefix,
     ) -> Result<u32, Trouble> {
         let now = Arc::clone(self.ledger.state());
+        // They may be the room that the new one needs.
+        borrowed.statements.put_closes(&mut prefix.bytes);
         self.flush(borrowed, prefix, &now).await?;
         let statement = &prepared.statement;
         let elsewhere = !statement.state.reads_like(&now);
@@ -100,12 +107,13 @@ impl Session {
         let ok = self.prepare_with_room(borrowed, &statement.text).await;
         borrowed.busy = false;
         if elsewhere {
+            // At once: the request may yet come to nothing, and what goes ahead of it with it.
             self.approach(borrowed, &now, prefix).await?;
+            self.flush(borrowed, prefix, &now).await?;
         }
         let ok = match ok {
             Ok(completion) => completion.prepared.ok_or(Trouble::Server)?,
             Err(BackendError::Refused(error)) => {
-                self.flush(borrowed, prefix, &now).await?;
                 return Err(Trouble::Word(Word::from_server(&error)));
             }
             Err(_) => return Err(Trouble::Server),

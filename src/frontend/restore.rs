@@ -123,10 +123,12 @@ impl Session {
             }
             None => None,
         };
-        // What was prepared just now may have left warnings, too, and so may what brings the schema
-        // and the variables.
-        let restores = forward.expect == Expect::FieldList && !prefix.is_empty();
-        if forward.neutral || (forward.continues && (borrowed.list_left || restores)) {
+        // What was prepared just now may have left conditions, too. So may what brings the schema and
+        // the variables, where no statement follows that begins a list.
+        let begins = !matches!(forward.expect, Expect::FieldList | Expect::Single);
+        let left = borrowed.list_left || (!begins && !prefix.is_empty());
+        let refuses = held && borrowed.in_xa;
+        if (forward.neutral || (forward.continues && left)) && !refuses {
             prefix.push_neutral(borrowed.format);
         }
         if let Some(text) = self.ledger.diagnostics.signal().filter(|_| forward.signal) {
@@ -292,7 +294,11 @@ impl Session {
                 return Err(Trouble::Doubtful(Word::from_server(&error)));
             }
         }
-        borrowed.state = Arc::clone(reached);
+        borrowed.state = if borrowed.astray {
+            Arc::new(reached.with_schema(borrowed.state.schema()))
+        } else {
+            Arc::clone(reached)
+        };
         Ok(())
     }
 }

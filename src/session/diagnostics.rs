@@ -103,6 +103,11 @@ impl Diagnostics {
         (self.doubted, self.untold) = (true, true);
     }
 
+    /// The connection that may have had more of it is gone.
+    pub fn lose_list(&mut self) {
+        (self.untold, self.doubted) = (false, false);
+    }
+
     /// Must the connection say which list it is, before anybody asks for it?
     pub fn is_in_doubt(&self) -> bool {
         self.doubted && self.untold

@@ -397,10 +397,11 @@ impl Ledger {
         !self.diagnostics.is_clean()
     }
 
-    /// Is there a list on the connection in hand that an error of the proxy's own is to join? MariaDB
-    /// begins a new one.
+    /// Is there a list on the connection in hand that an error of the proxy's own is to join, or a
+    /// FOUND_ROWS() that nobody will ask for behind it? MariaDB begins a new list.
     pub fn is_list_to_be_joined(&self) -> bool {
-        self.diagnostics.untold && !self.is_mariadb()
+        let list = self.diagnostics.untold && !self.is_mariadb();
+        list || self.open.contains(Open::FOUND_ROWS)
     }
 
     /// Whatever list was there before the request under way, after it there is the session's own.
@@ -459,7 +460,8 @@ impl Ledger {
         let plan = self.plan(request, held);
         match plan {
             Plan::Forward(forward) => {
-                let elsewhere = !held || (self.asked && !self.pins.contains(Pin::Warnings));
+                let whole = self.pins.contains(Pin::Warnings);
+                let elsewhere = !held || (self.asked && !whole);
                 let continues = elsewhere && self.continues_a_list();
                 self.found_rows_there &= !continues;
                 Plan::Forward(Forward { continues, ..forward })
@@ -549,9 +551,18 @@ impl Ledger {
         }
     }
 
-    /// What was to tell the connection of this session's LAST_INSERT_ID() was not sent.
-    pub fn on_untold_insert_id(&mut self) {
-        self.insert_id_told = false;
+    /// A plan that comes to nothing: what was to go ahead of it goes nowhere.
+    pub fn on_not_sent(&mut self, forward: &Forward) {
+        if forward.insert_id.is_some() {
+            self.insert_id_told = false;
+        }
+        self.open.remove(Open::TRACKING | Open::UNREPORTED);
+        self.unreported.clear();
+    }
+
+    /// The diagnostics on the connection in hand are nobody's now.
+    pub fn on_wiped(&mut self) {
+        (self.asked, self.found_rows_there) = (true, false);
     }
 
     /// What the proxy has said to a command that it does not know, and no server either.
@@ -605,6 +616,7 @@ impl Ledger {
         self.tables_locked = false;
         self.insert_id_told = false;
         self.found_rows_there = false;
+        self.diagnostics.lose_list();
         self.doubtful_id = None;
         self.open = Open::default();
         self.asked = true;

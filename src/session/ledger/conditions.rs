@@ -43,8 +43,7 @@ impl Ledger {
         if pending.lists {
             self.diagnostics.row_count = -1;
         } else if completion.result_set {
-            self.diagnostics.found_rows = completion.rows;
-            self.found_rows_there = true;
+            self.note_found_rows(pending, reading, completion);
             self.diagnostics.row_count = -1;
         } else {
             self.diagnostics.row_count = match completion.outcome {
@@ -58,14 +57,26 @@ impl Ledger {
         }
     }
 
+    /// A statement that fails in the middle of its rows counts none. Which else do count goes by the
+    /// statement, so only a SELECT's count is looked for on the connection later.
+    fn note_found_rows(&mut self, pending: &Pending, reading: Reading, completion: &Completion) {
+        if completion.outcome != Outcome::Ok || pending.command == Some(Command::FieldList) {
+            return;
+        }
+        self.diagnostics.found_rows = completion.rows;
+        let calculates = reading.hints.contains(Hints::FOUND_ROWS_CALC);
+        self.found_rows_there = reading.head == Head::Select || calculates;
+    }
+
     /// SELECT … INTO counts its rows, on MySQL a DO its one. Of an UPDATE MySQL counts the rows that
     /// it matched, which the session does not learn.
     fn note_rows_without_a_set(&mut self, reading: Reading, completion: &Completion) {
         let mysql = !self.is_mariadb();
+        if completion.outcome != Outcome::Ok {
+            return;
+        }
         match reading.head {
-            Head::Select if completion.outcome == Outcome::Ok => {
-                self.diagnostics.found_rows = completion.affected_rows;
-            }
+            Head::Select => self.diagnostics.found_rows = completion.affected_rows,
             Head::Do if mysql => self.diagnostics.found_rows = 1,
             Head::Update if mysql => {}
             _ => return,

@@ -26,7 +26,10 @@ impl Ledger {
             self.pending.scanner = Some(Box::new(scanner));
             self.pending.insert_id_told = true;
             // What it will ask is not known yet.
-            let (insert_id, neutral) = (self.tell_insert_id(), !held);
+            let (insert_id, neutral) = (self.tell_insert_id(), !held || !self.found_rows_there);
+            if neutral {
+                self.on_wiped();
+            }
             return Plan::Forward(Forward { insert_id, neutral, ..Forward::plain(Expect::Query) });
         }
         let dialect = self.dialect_of(request.body);
@@ -68,11 +71,15 @@ impl Ledger {
     fn forward_text(&mut self, expect: Expect, reading: Reading, held: bool) -> Forward {
         let insert_id = self.insert_id_for(reading);
         self.pending.insert_id_told = self.insert_id_told;
-        Forward {
-            insert_id,
-            neutral: !held && reading.hints.intersects(ABOUT_THE_LAST),
-            ..Forward::plain(expect)
+        // What a routine asks its text does not tell.
+        let calls = reading.head == Head::Call;
+        let rows = calls || reading.hints.contains(Hints::FOUND_ROWS);
+        let any = calls || reading.hints.intersects(ABOUT_THE_LAST);
+        let neutral = (!held && any) || (rows && !self.found_rows_there);
+        if neutral {
+            self.on_wiped();
         }
+        Forward { insert_id, neutral, ..Forward::plain(expect) }
     }
 
     /// `EXECUTE name` does what the text does that was prepared under the name, if it is known.
@@ -134,7 +141,10 @@ impl Ledger {
             self.pins.insert(Pin::Warnings);
         }
         self.asked = true;
-        self.found_rows_there &= matches!(asked, Asked::Conditions { .. });
+        if !matches!(asked, Asked::Conditions { .. }) {
+            self.found_rows_there = false;
+            self.open.remove(Open::FOUND_ROWS);
+        }
     }
 
     fn select_limit(&self) -> Option<u32> {
