@@ -51,10 +51,19 @@ pub type Attributes = Arc<[(String, String)]>;
 /// dropped, the last first.
 const MOST_ATTRIBUTES: usize = 512;
 
+/// A connection to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The place of the server among the targets.
+    pub target: usize,
+    /// Its own id for the connection.
+    pub id: u32,
+}
+
 #[derive(Default)]
 struct Attachment {
-    /// The server's id of the connection the session has in hand.
-    connection: Option<u32>,
+    /// The connection the session has in hand.
+    connection: Option<Attached>,
     /// KILLs under way against it. It may not change hands before they are done.
     kills: u32,
     /// One of them ends the connection, not only its statement.
@@ -372,7 +381,7 @@ impl Entry {
         }
     }
 
-    pub fn attach(&self, connection: u32) {
+    pub fn attach(&self, connection: Attached) {
         self.attachment().connection = Some(connection);
     }
 
@@ -435,7 +444,7 @@ impl Entry {
 /// A KILL under way.
 pub struct Aim {
     entry: Arc<Entry>,
-    pub connection: u32,
+    pub connection: Attached,
 }
 
 impl Drop for Aim {
@@ -454,9 +463,10 @@ mod tests {
         let registry = Arc::new(Registry::new());
         let presence = registry.enter("peer".into());
         assert!(presence.aim(false).is_none());
-        presence.attach(7);
+        let connection = Attached { target: 1, id: 7 };
+        presence.attach(connection);
         let aim = presence.aim(false).unwrap();
-        assert_eq!(aim.connection, 7);
+        assert_eq!(aim.connection, connection);
         let entry = Arc::clone(&presence);
         let mut detach = tokio_test::task::spawn(async move { entry.detach().await });
         assert!(detach.poll().is_pending());

@@ -7,9 +7,10 @@ use super::cli::Failure;
 use super::{check, drain, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::backend::Dialer;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Targets};
 use crate::config::{
-    Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Settings, Source, TargetTlsMode,
+    self, Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source,
+    TargetTlsMode,
 };
 use crate::frontend::{self, Desks, End, Limits, Shared};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -36,13 +37,12 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
         return Err(Mistakes::new(mistakes).into());
     }
     let vault = Arc::new(Vault::new(load_secrets(&settings)?));
-    let metrics = metrics(&lifecycle)?;
+    let metrics = metrics(&settings, &lifecycle)?;
     let shared = Arc::new(share(&settings, vault, metrics, &lifecycle)?);
-    let (pool_of, dialer) = (Arc::clone(&shared.cluster), dialer(&settings, &shared.metrics)?);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
 
-    lifecycle.spawn("learn", pool_of.learn(dialer, Arc::clone(&shared.vault)));
+    shared.cluster.start();
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
     for listener in listeners {
         lifecycle.spawn("listen", frontend::listen(listener, Arc::clone(&shared)));
@@ -78,8 +78,12 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if matches!(settings.admin.http, Some(Address::Unix(_))) {
         not_yet("admin.http", "this version serves it on host:port only");
     }
-    if settings.targets.len() > 1 {
-        not_yet("target", "this version serves one target");
+    let primaries = settings.targets.iter().filter(|target| target.role == Role::Primary);
+    if primaries.count() > 1 {
+        not_yet("target.role", "there can be only one \"primary\"");
+    }
+    if settings.targets.iter().all(|target| target.role == Role::Replica) {
+        not_yet("target.role", "one at least must be able to be the primary");
     }
     if settings.endpoints.iter().any(|endpoint| endpoint.access == Access::ReadOnly) {
         not_yet("endpoint.access", "this version has no read-only endpoints");
@@ -95,11 +99,13 @@ fn load_secrets(settings: &Settings) -> Result<secrets::Secrets, Failure> {
     Ok(secrets)
 }
 
-fn metrics(lifecycle: &Lifecycle) -> Result<Arc<Metrics>, Failure> {
+fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<Metrics>, Failure> {
+    let targets: Vec<&str> = settings.targets.iter().map(|it| it.name.as_str()).collect();
     let metrics = Metrics::new(&Labels {
         pins: &Pin::NAMES,
         client_closes: &End::NAMES,
         server_closes: &CloseReason::NAMES,
+        targets: &targets,
     })
     .map_err(Failure::other)?;
     let tasks = lifecycle.clone();
@@ -113,7 +119,13 @@ fn share(
     metrics: Arc<Metrics>,
     lifecycle: &Lifecycle,
 ) -> Result<Shared, Failure> {
-    let cluster = Cluster::new(settings.pool.clone(), Arc::clone(&metrics), lifecycle.clone());
+    let cluster = Cluster::new(
+        targets(settings, &metrics)?,
+        (settings.pool.clone(), settings.failover.clone()),
+        Arc::clone(&vault),
+        Arc::clone(&metrics),
+        lifecycle.clone(),
+    );
     Ok(Shared {
         vault,
         cluster: Arc::new(cluster),
@@ -146,8 +158,16 @@ fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
     tls.map(Some).map_err(Failure::other)
 }
 
-fn dialer(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Dialer, Failure> {
-    let Some(target) = settings.targets.first() else { return Err(Failure::other("no target")) };
+fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failure> {
+    let targets = settings.targets.iter();
+    targets.map(|target| Ok((target.clone(), dialer(target, settings, metrics)?))).collect()
+}
+
+fn dialer(
+    target: &config::Target,
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+) -> Result<Dialer, Failure> {
     let tls = match settings.tls_target.mode {
         TargetTlsMode::Off => None,
         mode => {

@@ -23,7 +23,7 @@ pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>) {
     signals.first(settings, shared).await;
     drain(settings.admin.drain_timeout, shared, &mut signals).await;
     shared.lifecycle.set(Phase::Stopped);
-    if let Some(pool) = shared.cluster.pool() {
+    for pool in shared.cluster.pools() {
         pool.close();
     }
     if tokio::time::timeout(FAREWELL, shared.lifecycle.wait_all()).await.is_err() {

@@ -30,13 +30,15 @@ pub async fn sweep(shared: Arc<Shared>, limits: Limits) {
 
 /// Its session hears of it from the server's own error, in other words.
 async fn kill(shared: Arc<Shared>, entry: Arc<Entry>) {
-    let (Some(pool), Some(aim)) = (shared.cluster.pool(), entry.aim(false)) else {
+    let aim = entry.aim(false);
+    let pool = aim.as_ref().and_then(|aim| shared.cluster.pool_of(aim.connection.target));
+    let (Some(pool), Some(aim)) = (pool, aim) else {
         entry.interrupt();
         return;
     };
     let Some(account) = shared.vault.current().account(&entry.user()).cloned() else { return };
     let identity = identity(Arc::clone(&account.target.username));
-    if let Err(error) = pool.kill(&identity, &account, aim.connection, true).await {
+    if let Err(error) = pool.kill(&identity, &account, aim.connection.id, true).await {
         tracing::warn!(session = entry.id, %error, "could not end a statement that runs too long");
     }
 }

@@ -1,210 +1,321 @@
 //! Which server an access goes to.
 //!
-//! Owns the target's pool, which is made once the target has said how many connections it takes,
-//! and what was learned of it. It never borrows by itself.
-//!
-//! One target for now; roles and failover come in here.
+//! Owns the targets, what is seen of them, and who is primary. With one target there is nothing to
+//! see: it is the primary. It never borrows by itself.
 
-use std::sync::{Arc, OnceLock};
+mod elect;
+mod member;
+mod probe;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::backend::{BackendError, Dialer, Facts, Identity};
+use crate::backend::{BackendError, Dialer, Facts};
 use crate::config;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::pool::{BorrowError, Borrowed, Limits, Pool, Want};
+use crate::pool::{BorrowError, Borrowed, Pool, Want};
 use crate::secrets::Vault;
-use crate::wire::{ErrPacket, Meaning};
+use elect::{Observation, Sighting, Topology, elect};
+use member::{Means, Member};
+use probe::{Probe, pace};
 
 pub struct Cluster {
-    ready: OnceLock<Ready>,
-    is_ready: watch::Sender<bool>,
-    /// Why the target is not ready yet.
-    trouble: std::sync::Mutex<Option<Trouble>>,
+    members: Vec<Member>,
+    seen: Mutex<Vec<Observation>>,
+    topology: watch::Sender<Topology>,
+    /// The same primary, to be read without a lock; [`NOBODY`] if there is none.
+    primary: AtomicUsize,
     settings: config::Pool,
+    failover: config::Failover,
+    vault: Arc<Vault>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
 }
 
-/// What the last try to reach the target ended in.
-#[derive(Clone)]
-struct Trouble {
-    text: String,
-    /// The server will not have us: waiting helps nobody.
-    refusal: Option<ErrPacket>,
-}
+const NOBODY: usize = usize::MAX;
 
-struct Ready {
-    pool: Pool,
-    facts: Arc<Facts>,
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Between logins that the server refuses: some lock accounts that try too often.
-const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+/// Each target, in the order of the configuration.
+pub type Targets = Vec<(config::Target, Dialer)>;
 
 impl Cluster {
-    pub fn new(settings: config::Pool, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
+    pub fn new(
+        targets: Targets,
+        (settings, failover): (config::Pool, config::Failover),
+        vault: Arc<Vault>,
+        metrics: Arc<Metrics>,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        let members = targets
+            .into_iter()
+            .enumerate()
+            .map(|(at, (target, dialer))| Member::new(at, target.name, target.role, dialer));
+        let members: Vec<Member> = members.collect();
+        let observation = |member: &Member| Observation { role: member.role, ..Default::default() };
         Self {
-            ready: OnceLock::new(),
-            is_ready: watch::Sender::new(false),
-            trouble: std::sync::Mutex::default(),
+            seen: Mutex::new(members.iter().map(observation).collect()),
+            members,
+            topology: watch::Sender::new(Topology::default()),
+            primary: AtomicUsize::new(NOBODY),
             settings,
+            failover,
+            vault,
             metrics,
             lifecycle,
         }
     }
 
-    /// Tries until the target has answered once, then opens its pool.
-    pub async fn learn(self: Arc<Self>, dialer: Dialer, vault: Arc<Vault>) {
-        let stopping = self.lifecycle.stopping();
-        let _ = stopping.run_until_cancelled(self.try_until_ready(dialer, &vault)).await;
+    /// Tries until each target has answered once, opens its pool, and then looks at it.
+    pub fn start(self: &Arc<Self>) {
+        for at in 0..self.members.len() {
+            let cluster = Arc::clone(self);
+            let stopping = self.lifecycle.stopping();
+            self.lifecycle.spawn("target", async move {
+                let _ = stopping.run_until_cancelled(cluster.tend(at)).await;
+            });
+        }
     }
 
-    async fn try_until_ready(&self, dialer: Dialer, vault: &Arc<Vault>) {
-        let mut pause = FIRST_PAUSE;
+    async fn tend(&self, at: usize) {
+        let Some(member) = self.members.get(at) else { return };
+        let means = Means {
+            settings: &self.settings,
+            vault: &self.vault,
+            metrics: &self.metrics,
+            lifecycle: &self.lifecycle,
+            aside: u32::from(self.may_move()),
+        };
+        member.learn(&means, || self.note(member, None)).await;
+        if !self.may_move() {
+            self.adopt(Topology { primary: Some(at), epoch: 1, rivals: Vec::new() });
+            return;
+        }
+        let mut probe = Probe::new(self.failover.probe_timeout);
         loop {
-            match self.ask(&dialer, vault).await {
-                Ok(facts) => {
-                    self.open(dialer, facts, vault);
-                    return;
-                }
-                Err(error) => {
-                    let refused = self.note_trouble(&dialer, &error);
-                    let longest = if refused { REFUSED_PAUSE } else { LONGEST_PAUSE };
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(longest);
-                }
+            let looked = probe.look(member, &self.vault).await;
+            if let Err(error) = &looked {
+                member.note_trouble(error);
+            }
+            self.note(member, looked.ok());
+            let pause = pace(self.failover.probe_interval, self.is_calm());
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = member.suspected.notified() => {}
             }
         }
     }
 
-    /// What the target said of itself, once it has.
-    pub fn facts(&self) -> Option<&Arc<Facts>> {
-        self.ready.get().map(|ready| &ready.facts)
+    /// May there be another primary one day?
+    pub fn may_move(&self) -> bool {
+        self.members.len() > 1
     }
 
-    pub fn pool(&self) -> Option<&Pool> {
-        self.ready.get().map(|ready| &ready.pool)
+    /// What the primary said of itself; before there is one, whoever has answered.
+    pub fn facts(&self) -> Option<&Arc<Facts>> {
+        let known = self.primary().and_then(Member::facts);
+        known.or_else(|| self.members.iter().find_map(Member::facts))
+    }
+
+    /// The pools of all targets that have answered.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.members.iter().filter_map(Member::pool)
+    }
+
+    /// Of the target at this place, see [`Pool::target`].
+    pub fn pool_of(&self, target: usize) -> Option<&Pool> {
+        self.members.get(target).and_then(Member::pool)
     }
 
     /// Why nobody can be served at this moment, if so.
     pub fn trouble(&self) -> Option<String> {
-        match self.pool() {
+        match self.primary().and_then(Member::pool) {
             Some(pool) => pool.trouble(),
-            None => Some(self.learning_trouble().unwrap_or_else(|| "no answer yet".into())),
+            None => Some(self.why_nobody().unwrap_or_else(|| "no answer yet".into())),
         }
+    }
+
+    /// Something has happened on a connection of this pool's that may mean that its target is down,
+    /// or no longer the primary.
+    pub fn suspect(&self, pool: &Pool) {
+        if let Some(member) = self.members.get(pool.target()) {
+            member.suspected.notify_one();
+        }
+    }
+
+    /// Returns when somebody else than this target is primary; `false`: not in time. Cancel-safe.
+    pub async fn moved_from(&self, target: usize, patience: Duration) -> bool {
+        let mut topology = self.topology.subscribe();
+        let moved = topology.wait_for(|now| now.primary.is_some_and(|at| at != target));
+        tokio::time::timeout(patience, moved).await.is_ok_and(|seen| seen.is_ok())
     }
 
     /// Cancel-safe.
     pub async fn borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
-        if let Some(ready) = self.ready.get() {
-            return ready.pool.borrow(want).await;
+        if let Some(pool) = self.primary().and_then(Member::pool) {
+            if !self.may_move() {
+                return pool.borrow(want).await;
+            }
+            if let Some(borrowed) = pool.borrow_at_once(want).await {
+                return Ok(borrowed);
+            }
         }
-        Box::pin(self.borrow_when_ready(want)).await
+        Box::pin(self.borrow_from_whoever(want)).await
     }
 
-    async fn borrow_when_ready(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
-        if let Some(refusal) = self.learning().and_then(|trouble| trouble.refusal) {
+    /// From whoever is or becomes primary in time: who waits for one that is primary no longer goes
+    /// over to the next, with what is left of its patience.
+    async fn borrow_from_whoever(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
+        if let Some(refusal) = self.refusal() {
             return Err(BorrowError::Login(BackendError::Refused(refusal)));
         }
         let started = Instant::now();
-        let mut is_ready = self.is_ready.subscribe();
-        let opening = tokio::time::timeout(want.patience, is_ready.wait_for(|ready| *ready));
-        let opened = opening.await.is_ok_and(|seen| seen.is_ok());
-        match self.ready.get() {
-            Some(ready) if opened => {
-                let patience = want.patience.saturating_sub(started.elapsed());
-                ready.pool.borrow(&Want { patience, ..*want }).await
-            }
-            _ => Err(BorrowError::Timeout {
-                waited: started.elapsed(),
-                in_use: 0,
-                bound: 0,
-                trouble: self.learning_trouble(),
-            }),
-        }
-    }
-
-    /// The first account that can log in speaks for all.
-    async fn ask(&self, dialer: &Dialer, vault: &Vault) -> Result<Arc<Facts>, BackendError> {
-        let generation = vault.current();
-        let mut last = BackendError::NoAccount;
-        for account in generation.accounts() {
-            let identity = Identity {
-                username: Arc::clone(&account.target.username),
-                generation: generation.number,
-                meaning: Meaning::default(),
+        let mut topology = self.topology.subscribe();
+        loop {
+            let patience = want.patience.saturating_sub(started.elapsed());
+            let at = topology.borrow_and_update().primary;
+            let pool = at.and_then(|at| self.members.get(at)).and_then(Member::pool);
+            let changed = async {
+                let moved = topology.wait_for(|now| now.primary != at);
+                let _ = tokio::time::timeout(patience, moved).await;
             };
-            let mut passwords = vec![&account.target.password];
-            passwords.extend(&account.target.previous);
-            match dialer.dial(identity, &passwords, None).await {
-                Ok(connection) => {
-                    let facts = Arc::clone(&connection.facts);
-                    // Its slot is free again before the pool may count on it.
-                    connection.close(Duration::from_secs(5)).await;
-                    return Ok(facts);
+            let Some(pool) = pool else {
+                changed.await;
+                if started.elapsed() >= want.patience {
+                    return Err(self.nobody_in_time(started.elapsed()));
                 }
-                Err(error) if error.is_outage() => return Err(error),
-                Err(error) => last = error,
+                continue;
+            };
+            let want = Want { patience, ..*want };
+            tokio::select! {
+                biased;
+                borrowed = pool.borrow(&want) => return borrowed,
+                () = changed => {}
             }
         }
-        Err(last)
     }
 
-    fn open(&self, dialer: Dialer, facts: Arc<Facts>, vault: &Arc<Vault>) {
-        let max_connections = self.settings.max_connections.of(facts.max_connections);
-        let limits = Limits {
-            max_connections,
-            max_idle: self.settings.max_idle.of(max_connections),
-            min_idle: self.settings.min_idle,
-            idle_timeout: self.settings.idle_timeout,
-            max_lifetime: self.settings.max_lifetime,
-            max_waiting: self.settings.max_waiting,
-        };
-        tracing::info!(
-            target = %dialer.address,
-            version = %facts.version,
-            server_max_connections = facts.max_connections,
-            max_connections,
-            "the target is ready"
-        );
-        let (metrics, lifecycle) = (Arc::clone(&self.metrics), self.lifecycle.clone());
-        let pool = Pool::new(dialer, limits, Arc::clone(vault), metrics, lifecycle);
-        self.lifecycle.spawn("keep", pool.clone().keep());
-        let _ = self.ready.set(Ready { pool, facts });
-        self.set_trouble(None);
-        self.is_ready.send_replace(true);
+    fn nobody_in_time(&self, waited: Duration) -> BorrowError {
+        BorrowError::Timeout { waited, in_use: 0, bound: 0, trouble: self.why_nobody() }
     }
 
-    /// Said once, not at every try. `true`: the server refuses the login.
-    fn note_trouble(&self, dialer: &Dialer, error: &BackendError) -> bool {
-        let refusal = match error {
-            BackendError::Refused(refusal) if !error.is_outage() => Some(refusal.clone()),
-            _ => None,
-        };
-        let text = format!("{}: {error}", dialer.address);
-        if self.learning_trouble().as_ref() != Some(&text) {
-            tracing::warn!(target = %dialer.address, %error, "the target is not ready");
+    fn primary(&self) -> Option<&Member> {
+        self.members.get(self.primary.load(Ordering::Acquire))
+    }
+
+    /// Where nobody has answered yet, and all that was heard is that we may not log in.
+    fn refusal(&self) -> Option<crate::wire::ErrPacket> {
+        if self.pools().next().is_some() {
+            return None;
         }
-        let refused = refusal.is_some();
-        self.set_trouble(Some(Trouble { text, refusal }));
-        refused
+        let troubles = self.members.iter().map(|member| member.trouble()?.refusal);
+        troubles.collect::<Option<Vec<_>>>()?.pop()
     }
 
-    fn set_trouble(&self, trouble: Option<Trouble>) {
-        *self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
+    fn why_nobody(&self) -> Option<String> {
+        let names = |places: &[usize]| {
+            let named = places.iter().filter_map(|at| self.members.get(*at));
+            named.map(|member| member.name.as_str()).collect::<Vec<_>>().join(" and ")
+        };
+        let rivals = self.topology.borrow().rivals.clone();
+        if !rivals.is_empty() {
+            return Some(format!(
+                "{} take writes, and which is the primary is not known",
+                names(&rivals)
+            ));
+        }
+        let troubles = self.members.iter().filter_map(|member| Some(member.trouble()?.text));
+        let mut troubles: Vec<String> = troubles.collect();
+        if self.may_move() {
+            let read_only: Vec<usize> = {
+                let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let is = |it: &Observation| {
+                    it.strikes == 0 && it.seen.as_ref().is_some_and(|it| it.read_only)
+                };
+                seen.iter().enumerate().filter(|(_, it)| is(it)).map(|(at, _)| at).collect()
+            };
+            if !read_only.is_empty() {
+                troubles.push(format!("{} read-only", names(&read_only)));
+            }
+        }
+        (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
-    fn learning(&self) -> Option<Trouble> {
-        self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    /// Nothing needs a closer look.
+    fn is_calm(&self) -> bool {
+        let Some(primary) = self.primary() else { return false };
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(primary.at).is_some_and(|it| it.strikes == 0)
     }
 
-    fn learning_trouble(&self) -> Option<String> {
-        self.learning().map(|trouble| trouble.text)
+    /// `None`: it has not answered.
+    fn note(&self, member: &Member, looked: Option<Sighting>) {
+        if !self.may_move() {
+            return;
+        }
+        let topology = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(it) = seen.get_mut(member.at) else { return };
+            if let Some(sighting) = looked {
+                member.set_trouble(None);
+                it.saw(sighting);
+            } else {
+                it.missed(self.failover.failures);
+            }
+            self.metrics.server.targets_up.at(member.at).set(i64::from(it.strikes == 0));
+            elect(&self.topology.borrow(), &seen)
+        };
+        self.adopt(topology);
+        if !self.is_calm() {
+            // Whoever is to be the next primary is looked for now.
+            for other in self.members.iter().filter(|other| other.at != member.at) {
+                other.suspected.notify_one();
+            }
+        }
+    }
+
+    fn adopt(&self, topology: Topology) {
+        let before = self.topology.borrow().clone();
+        if before == topology {
+            return;
+        }
+        self.tell(&before, &topology);
+        for member in &self.members {
+            let is_primary = topology.primary == Some(member.at);
+            self.metrics.server.targets_primary.at(member.at).set(i64::from(is_primary));
+            if let Some(pool) = member.pool() {
+                pool.stand(is_primary);
+            }
+        }
+        if topology.epoch > before.epoch && before.epoch > 0 {
+            self.metrics.server.failovers.inc();
+        }
+        self.primary.store(topology.primary.unwrap_or(NOBODY), Ordering::Release);
+        self.topology.send_replace(topology);
+    }
+
+    fn tell(&self, before: &Topology, now: &Topology) {
+        if !self.may_move() {
+            return;
+        }
+        let name = |at: usize| self.members.get(at).map_or("", |member| member.name.as_str());
+        match now.primary {
+            Some(at) if before.primary != Some(at) => {
+                let address = self.members.get(at).map(|it| it.address().to_string());
+                tracing::info!(primary = name(at), ?address, epoch = now.epoch, "the primary");
+            }
+            None if before.primary.is_some() => tracing::warn!("there is no primary"),
+            _ => {}
+        }
+        if now.rivals != before.rivals && !now.rivals.is_empty() {
+            let rivals: Vec<&str> = now.rivals.iter().map(|at| name(*at)).collect();
+            tracing::error!(
+                ?rivals,
+                primary = now.primary.map(name),
+                "several targets take writes; make all but one of them read-only"
+            );
+        }
     }
 }

@@ -86,9 +86,10 @@ impl Default for Target {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The server is asked.
+    #[default]
     Auto,
     Primary,
     Replica,

@@ -17,7 +17,7 @@ use super::restore::Prefix;
 use super::serve::{Session, in_time};
 use crate::metrics::{Direction, Side};
 use crate::pool::{Borrowed, CloseReason, Want};
-use crate::registry::{Doom, Stop};
+use crate::registry::{Attached, Doom, Stop};
 use crate::session::{Disposition, Forward, Question, SessionState};
 use crate::wire::{Change, Command, Completion, Expect, HEADER_LEN, MAX_PAYLOAD, Outcome};
 
@@ -76,7 +76,7 @@ impl Session {
             }
         };
         borrowed.busy = true;
-        let again = may_be_sent_again(&forward, incoming);
+        let again = may_be_sent_again(&forward, incoming, self.shared.cluster.may_move());
         let sent = self.send(&mut borrowed, &prefix, rewritten, incoming, again);
         let sent = sent.await?;
         let mut server_took_it = sent.took_it;
@@ -106,7 +106,7 @@ impl Session {
     }
 
     /// `Err(None)`: the client is gone.
-    async fn borrow(&mut self) -> Result<Borrowed, Option<Word>> {
+    pub(super) async fn borrow(&mut self) -> Result<Borrowed, Option<Word>> {
         self.refresh_account();
         let want = Want {
             identity: &self.identity,
@@ -125,12 +125,12 @@ impl Session {
             }
         };
         borrowed.on_behalf_of(&self.account);
-        self.presence.attach(borrowed.id);
+        self.presence.attach(Attached { target: borrowed.pool().target(), id: borrowed.id });
         Ok(borrowed)
     }
 
     /// What ended a wait for a connection.
-    fn word_for(&self, stop: Stop) -> Word {
+    pub(super) fn word_for(&self, stop: Stop) -> Word {
         match stop {
             Stop::Doomed(doom) => Word::doomed(doom),
             Stop::Interrupted if self.presence.is_over_time() => Word::over_time(),
@@ -429,6 +429,7 @@ impl Session {
             return Err(End::HungUp);
         };
         tracing::debug!(%error, connection = borrowed.id, "the server was lost under a statement");
+        self.shared.cluster.suspect(borrowed.pool());
         self.part_with(borrowed, None).await;
         let how = match (self.ledger.in_transaction(), server_took_it) {
             (true, _) => Lost::Transaction,

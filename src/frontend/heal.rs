@@ -6,12 +6,14 @@
 //! 1615 of a procedure may come from its middle.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 
 use super::exchange::Trouble;
 use super::inbound::Incoming;
 use super::prepare::Rewritten;
+use super::refuse::Word;
 use super::relay::{Broken, Reply};
 use super::restore::Prefix;
 use super::serve::Session;
@@ -29,9 +31,16 @@ const CHANGED: u16 = 1615;
 /// ER_MAX_PREPARED_STMT_COUNT_REACHED
 const FULL: u16 = 1461;
 
+/// ER_OPTION_PREVENTS_STATEMENT, of which the read-only ones are meant.
+const PREVENTED: u16 = 1290;
+/// ER_READ_ONLY_MODE
+const READ_ONLY: u16 = 1836;
+
 /// Only what is in the buffer whole; it stays there until the reply shows that it is not needed.
-pub(super) fn may_be_sent_again(forward: &Forward, incoming: Incoming) -> bool {
-    incoming.whole && matches!(forward.expect, Expect::Execute | Expect::Prepare)
+/// `may_move`: another server may be the primary one day.
+pub(super) fn may_be_sent_again(forward: &Forward, incoming: Incoming, may_move: bool) -> bool {
+    let prepared = matches!(forward.expect, Expect::Execute | Expect::Prepare);
+    incoming.whole && (prepared || (may_move && forward.expect == Expect::Query))
 }
 
 impl Session {
@@ -46,6 +55,12 @@ impl Session {
             return Ok(None);
         }
         let Some(error) = reply.first_error(borrowed).await? else { return Ok(None) };
+        if self.was_demoted(borrowed, &error) {
+            return Ok(Some(Cure::Demoted));
+        }
+        if forward.expect == Expect::Query {
+            return Ok(None);
+        }
         if forward.expect == Expect::Prepare {
             return Ok((error.code == FULL).then_some(Cure::Room));
         }
@@ -64,7 +79,12 @@ impl Session {
         incoming: Incoming,
         cure: Cure,
     ) -> (Result<(), Broken>, bool) {
-        let (prefix, rewritten) = match self.treat(borrowed, forward, incoming, cure).await {
+        let treated = if cure == Cure::Demoted {
+            self.follow(borrowed, reply, forward, incoming).await
+        } else {
+            self.treat(borrowed, forward, incoming, cure).await
+        };
+        let (prefix, rewritten) = match treated {
             Ok(ready) => ready,
             // It may hold the state it was led to for the sake of the statement.
             Err(Trouble::Word(word)) if *borrowed.state == **self.ledger.state() => {
@@ -86,6 +106,60 @@ impl Session {
         let Ok(sent) = sent else { return (Err(Broken::Client), false) };
         reply.follow(&sent);
         (self.relay(borrowed, reply, &prefix, forward).await, sent.took_it)
+    }
+
+    /// Was it refused for the server's sake, as a whole, with nothing of the session's on the
+    /// connection?
+    fn was_demoted(&self, borrowed: &Borrowed, error: &ErrPacket) -> bool {
+        let read_only = match error.code {
+            READ_ONLY => true,
+            PREVENTED => ["read-only", "read_only"].iter().any(|it| error.message.contains(it)),
+            _ => false,
+        };
+        read_only
+            && self.shared.cluster.may_move()
+            && !borrowed.held
+            && !self.ledger.in_transaction()
+            && self.ledger.fails_whole()
+    }
+
+    /// Whoever is primary next gets the statement; who was gets its connection back.
+    async fn follow(
+        &mut self,
+        borrowed: &mut Borrowed,
+        reply: &mut Reply,
+        forward: &Forward,
+        incoming: Incoming,
+    ) -> Result<(Prefix, Option<Rewritten>), Trouble> {
+        let Ok(Some(refusal)) = reply.first_error(borrowed).await else {
+            return Err(Trouble::Server);
+        };
+        borrowed.busy = false;
+        let cluster = Arc::clone(&self.shared.cluster);
+        cluster.suspect(borrowed.pool());
+        let patience = self.shared.limits.borrow_timeout;
+        let moved = tokio::select! {
+            biased;
+            moved = cluster.moved_from(borrowed.pool().target(), patience) => moved,
+            stop = self.presence.stop() => return Err(Trouble::Word(self.word_for(stop))),
+        };
+        if !moved {
+            return Err(Trouble::Word(Word::from_server(&refusal)));
+        }
+        if self.presence.detach().await {
+            return Err(Trouble::Server);
+        }
+        let next = match self.borrow().await {
+            Ok(next) => next,
+            Err(Some(word)) => return Err(Trouble::Word(word)),
+            Err(None) => return Err(Trouble::Server),
+        };
+        let mut before = std::mem::replace(borrowed, next);
+        let state = Arc::clone(&before.state);
+        before.list_left = true;
+        before.statements.drop_private();
+        before.give_back(&state);
+        self.make_ready(borrowed, forward, incoming, false).await
     }
 
     /// What goes ahead of the request this time, and what it is now.

@@ -25,8 +25,11 @@ impl Session {
             entry.doom(Doom::Killed);
         }
         // Held until the KILL is done: the connection cannot pass to another session meanwhile.
-        if let (Some(aim), Some(pool)) = (entry.aim(!query_only), self.shared.cluster.pool()) {
-            let killed = pool.kill(&self.identity, &self.account, aim.connection, query_only).await;
+        let aim = entry.aim(!query_only);
+        let pool = aim.as_ref().and_then(|aim| self.shared.cluster.pool_of(aim.connection.target));
+        if let (Some(aim), Some(pool)) = (aim, pool) {
+            let id = aim.connection.id;
+            let killed = pool.kill(&self.identity, &self.account, id, query_only).await;
             if let Err(error) = killed
                 && !is_gone(&error)
             {

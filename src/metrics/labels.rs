@@ -9,6 +9,8 @@ pub struct Labels<'l> {
     pub pins: &'l [&'static str],
     pub client_closes: &'l [&'static str],
     pub server_closes: &'l [&'static str],
+    /// The names of the targets, in their order.
+    pub targets: &'l [&'l str],
 }
 
 /// The value for what is on no list.
@@ -93,6 +95,8 @@ label! {
         Changed = "changed",
         /// It had no room for one more; others were closed (1461).
         Room = "room",
+        /// It was no longer the primary; the next one took it (1290, 1836).
+        Demoted = "demoted",
     }
 }
 

@@ -79,6 +79,7 @@ mod tests {
         pins: &["transaction", "lock"],
         client_closes: &["quit"],
         server_closes: &["lifetime"],
+        targets: &["primary"],
     };
 
     #[test]

@@ -1,6 +1,6 @@
 //! The connections to targets.
 
-use prometheus::{Error, IntGauge};
+use prometheus::{Error, IntCounter, IntGauge};
 
 use super::make::Make;
 use super::{By, DialOutcome, Family, Labels, ServerState};
@@ -15,6 +15,10 @@ pub struct Server {
     pub closes: Family,
     /// On all connections.
     pub statements: IntGauge,
+    /// 1 or 0, by the target's place.
+    pub targets_up: Family<IntGauge>,
+    pub targets_primary: Family<IntGauge>,
+    pub failovers: IntCounter,
 }
 
 impl Server {
@@ -43,6 +47,22 @@ impl Server {
             statements: make.gauge(
                 "tidegate_server_statements",
                 "Prepared statements on all connections to targets now.",
+            )?,
+            targets_up: make.gauges_of(
+                "tidegate_target_up",
+                "1 while the target answers, where there are several.",
+                "target",
+                labels.targets,
+            )?,
+            targets_primary: make.gauges_of(
+                "tidegate_target_primary",
+                "1 for the target that takes the statements.",
+                "target",
+                labels.targets,
+            )?,
+            failovers: make.counter(
+                "tidegate_failovers_total",
+                "How often another target became the primary.",
             )?,
         })
     }

@@ -68,6 +68,12 @@ impl Pool {
         borrowed.inspect_err(|error| self.0.metrics.borrow.failures.of(error.label()).inc())
     }
 
+    /// Only what lies ready and fits.
+    pub async fn borrow_at_once(&self, want: &Want<'_>) -> Option<Borrowed> {
+        let seat = self.0.seats.timeout_get(&AT_ONCE).await.ok()?;
+        self.at_once(want, seat).ok()
+    }
+
     /// The usual case: a connection of this login lies on the shelf.
     fn at_once(&self, want: &Want<'_>, seat: Seated) -> Result<Borrowed, Seated> {
         let Some((live, fit)) = self.take_idle(want, Fit::Stained) else { return Err(seat) };
@@ -179,6 +185,9 @@ impl Pool {
     }
 
     pub(super) fn shelve(&self, live: Live) {
+        if !self.stands() {
+            return self.retire(live, CloseReason::Demoted);
+        }
         self.0.metrics.server.connections.of(ServerState::Idle).inc();
         lock(&self.0.shelf).put(live, Instant::now());
         self.0.arrived.notify_one();

@@ -94,6 +94,8 @@ impl Borrowed {
             self.pool.retire(live, CloseReason::MaxLifetime);
         } else if inner.seats.is_closed() {
             self.pool.retire(live, CloseReason::Shutdown);
+        } else if !self.pool.stands() {
+            self.pool.retire(live, CloseReason::Demoted);
         } else {
             inner.metrics.server.connections.of(ServerState::Idle).inc();
             // On the shelf before the seat is free: who gets the seat finds it there.

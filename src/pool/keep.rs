@@ -34,7 +34,11 @@ impl Pool {
     /// No one borrows any more: idle connections are closed, borrowed ones when they come back.
     pub fn close(&self) {
         self.0.seats.close();
-        let all = lock(&self.0.shelf).sweep(|_| Some(CloseReason::Shutdown));
+        self.drop_idle(CloseReason::Shutdown);
+    }
+
+    pub(super) fn drop_idle(&self, reason: CloseReason) {
+        let all = lock(&self.0.shelf).sweep(|_| Some(reason));
         self.retire_all(all);
     }
 
@@ -81,6 +85,9 @@ impl Pool {
     /// One connection a round: for `min_idle`, or to see whether a target that failed is back,
     /// which nobody else may be asking.
     async fn warm(&self) {
+        if !self.stands() {
+            return;
+        }
         let live = self.usable().saturating_sub(self.0.live.available_permits());
         let enough = live >= self.0.limits.min_idle as usize && self.trouble().is_none();
         if enough || self.0.gate.admit(Instant::now()).is_err() {

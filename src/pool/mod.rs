@@ -20,7 +20,7 @@ mod shed;
 mod shelf;
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,7 +56,12 @@ pub struct Limits {
 }
 
 struct Inner {
-    dialer: Dialer,
+    /// The target's place among the targets.
+    target: usize,
+    dialer: Arc<Dialer>,
+    /// `false`: its target is not the primary. What is idle is closed, and the rest when it comes
+    /// back.
+    stands: AtomicBool,
     limits: Limits,
     seats: deadpool::managed::Pool<Rack>,
     /// The right of a connection to exist.
@@ -98,7 +103,7 @@ const MOST_PROVEN: usize = 4096;
 
 impl Pool {
     pub fn new(
-        dialer: Dialer,
+        (target, dialer): (usize, Arc<Dialer>),
         limits: Limits,
         vault: Arc<Vault>,
         metrics: Arc<Metrics>,
@@ -107,7 +112,7 @@ impl Pool {
         let bound = limits.max_connections.max(1);
         let side = u32::from(bound >= SIDE_FROM);
         let usable = (bound - side) as usize;
-        metrics.server.connections_max.set(i64::from(bound));
+        metrics.server.connections_max.add(i64::from(bound));
         Self(Arc::new(Inner {
             seats: rack::seats(usable),
             live: Arc::new(Semaphore::new(usable)),
@@ -117,6 +122,8 @@ impl Pool {
             gate: Gate::new(usable),
             waiting: AtomicUsize::new(0),
             proven: Mutex::default(),
+            target,
+            stands: AtomicBool::new(true),
             dialer,
             limits,
             vault,
@@ -125,13 +132,31 @@ impl Pool {
         }))
     }
 
+    /// The target's place among the targets.
+    pub fn target(&self) -> usize {
+        self.0.target
+    }
+
+    /// Is its target the one that is to be used? If not, its connections are closed as soon as
+    /// nobody needs them.
+    pub fn stand(&self, stands: bool) {
+        let stood = self.0.stands.swap(stands, Ordering::AcqRel);
+        if stood && !stands {
+            self.drop_idle(CloseReason::Demoted);
+        }
+    }
+
+    fn stands(&self) -> bool {
+        self.0.stands.load(Ordering::Acquire)
+    }
+
     /// Connections that sessions may use.
     pub fn usable(&self) -> usize {
         self.0.seats.status().max_size
     }
 
     pub fn waiting(&self) -> usize {
-        self.0.waiting.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// The last error a dial ended in, while dialing is held back because of it.

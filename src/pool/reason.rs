@@ -16,11 +16,13 @@ pub enum CloseReason {
     /// Its place was needed for another login.
     Evicted,
     ResetFailed,
+    /// Its target is not the primary any more.
+    Demoted,
     Shutdown,
 }
 
 impl CloseReason {
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "doubtful",
         "dead",
         "talking",
@@ -29,6 +31,7 @@ impl CloseReason {
         "surplus",
         "evicted",
         "reset_failed",
+        "demoted",
         "shutdown",
     ];
 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use completion::{ends_passing_pins, never_ran};
 use request::{forward, refuse, statement_id};
 
-use super::hints::{self, About, Deed, Dialect, Hints, Reading};
+use super::hints::{self, About, Deed, Dialect, Head, Hints, Reading};
 use super::library::{Library, Statement};
 use super::statement::Statements;
 use super::{Charset, Defaults, Diagnostics, Holdings, Inner, Pin, Pins, SessionState, Tracking};
@@ -435,6 +435,19 @@ impl Ledger {
         unread || reading.is_some_and(|reading| reading.hints.intersects(may))
     }
 
+    /// Is the statement under way one of which nothing has run when it is refused?
+    pub fn fails_whole(&self) -> bool {
+        let parts = Hints::MULTI
+            | Hints::CALL
+            | Hints::UNREADABLE
+            | Hints::EXECUTABLE_COMMENT
+            | Hints::FUNCTION_CALL_IN_SET;
+        self.pending.reading.is_some_and(|reading| {
+            let runs_others = matches!(reading.head, Head::Call | Head::Compound | Head::Execute);
+            reading.statements == 1 && !runs_others && !reading.hints.intersects(parts)
+        })
+    }
+
     /// Of a COM_STMT_PREPARE whose reply is under way.
     pub fn statement_under_way(&self) -> Option<&Arc<Statement>> {
         self.pending.prepares.as_ref()
@@ -528,7 +541,13 @@ impl Ledger {
         self.note_changes(&pending, reading, completion);
         self.note_statement(&pending, completion);
         match (&completion.outcome, completion.status) {
-            (Outcome::Err(_), _) => self.after_error(&pending, reading),
+            (Outcome::Err(_), status) => {
+                // Of the result before it, where there are several.
+                if let Some(status) = status {
+                    self.on_status(status);
+                }
+                self.after_error(&pending, reading);
+            }
             (Outcome::Ok, Some(status)) => self.on_status(status),
             // A prepare says nothing of the session, and changes nothing of it.
             (Outcome::Ok, None) => {}

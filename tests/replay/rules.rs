@@ -72,6 +72,22 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "column_of_a_parameter",
+        why: "a NULL whose type was sent with an earlier execute has in MySQL's columns the type that \
+              the parameter had then, which another connection has not seen",
+        apply: |step, _, packets| {
+            const NAME: &[u8] = b"\x01?\x00";
+            let again = matches!(step, Step::Execute { types: false, .. });
+            for packet in packets.iter_mut().filter(|_| again) {
+                if packet.payload.starts_with(b"\x03def")
+                    && let Some(at) = memchr::memmem::find(&packet.payload, NAME)
+                {
+                    packet.payload.truncate(at + NAME.len());
+                }
+            }
+        },
+    },
+    Rule {
         name: "row_of_an_argument",
         why: "in what it says of an argument of CALL, MariaDB counts rows from the statement that ran \
               there before",

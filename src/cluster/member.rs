@@ -1,0 +1,184 @@
+//! One target: its pool, which is made once it has said how many connections it takes, and what was
+//! learned of it.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::backend::{BackendError, Connection, Dialer, Facts, Identity};
+use crate::config;
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+use crate::pool::{Limits, Pool};
+use crate::secrets::Vault;
+use crate::wire::{ErrPacket, Meaning};
+
+pub(super) struct Member {
+    pub name: String,
+    pub role: config::Role,
+    /// Its place among the targets.
+    pub at: usize,
+    dialer: Arc<Dialer>,
+    ready: OnceLock<Ready>,
+    trouble: Mutex<Option<Trouble>>,
+    /// Somebody has met what may mean that it is down, or demoted.
+    pub suspected: Notify,
+}
+
+struct Ready {
+    pool: Pool,
+    facts: Arc<Facts>,
+}
+
+/// What the last try to reach it ended in.
+#[derive(Clone)]
+pub(super) struct Trouble {
+    pub text: String,
+    /// The server will not have us: waiting helps nobody.
+    pub refusal: Option<ErrPacket>,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Between logins that the server refuses: some lock accounts that try too often.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long its slot on the server may take to be free again.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What a pool is made of, beside its target.
+pub(super) struct Means<'a> {
+    pub settings: &'a config::Pool,
+    pub vault: &'a Arc<Vault>,
+    pub metrics: &'a Arc<Metrics>,
+    pub lifecycle: &'a Lifecycle,
+    /// Connections that the pool leaves to the probe.
+    pub aside: u32,
+}
+
+impl Member {
+    pub fn new(at: usize, name: String, role: config::Role, dialer: Dialer) -> Self {
+        Self {
+            name,
+            role,
+            at,
+            dialer: Arc::new(dialer),
+            ready: OnceLock::new(),
+            trouble: Mutex::default(),
+            suspected: Notify::new(),
+        }
+    }
+
+    pub fn address(&self) -> &config::Address {
+        &self.dialer.address
+    }
+
+    /// What it said of itself, once it has.
+    pub fn facts(&self) -> Option<&Arc<Facts>> {
+        self.ready.get().map(|ready| &ready.facts)
+    }
+
+    pub fn pool(&self) -> Option<&Pool> {
+        self.ready.get().map(|ready| &ready.pool)
+    }
+
+    /// Tries until it has answered once, then opens its pool. `missed` hears of each try in vain.
+    pub async fn learn(&self, means: &Means<'_>, missed: impl Fn()) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.log_in(means.vault).await {
+                Ok(connection) => {
+                    let facts = Arc::clone(&connection.facts);
+                    // Its slot is free again before the pool may count on it.
+                    connection.close(FAREWELL).await;
+                    self.open(facts, means);
+                    return;
+                }
+                Err(error) => {
+                    let refused = self.note_trouble(&error);
+                    missed();
+                    let longest = if refused { REFUSED_PAUSE } else { LONGEST_PAUSE };
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(longest);
+                }
+            }
+        }
+    }
+
+    /// The first account that can log in speaks for all.
+    pub async fn log_in(&self, vault: &Vault) -> Result<Connection, BackendError> {
+        let generation = vault.current();
+        let mut last = BackendError::NoAccount;
+        for account in generation.accounts() {
+            let identity = Identity {
+                username: Arc::clone(&account.target.username),
+                generation: generation.number,
+                meaning: Meaning::default(),
+            };
+            let mut passwords = vec![&account.target.password];
+            passwords.extend(&account.target.previous);
+            match self.dialer.dial(identity, &passwords, None).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) if error.is_outage() => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn open(&self, facts: Arc<Facts>, means: &Means<'_>) {
+        let settings = means.settings;
+        let all = settings.max_connections.of(facts.max_connections);
+        let max_connections = all.saturating_sub(means.aside).max(1);
+        let limits = Limits {
+            max_connections,
+            max_idle: settings.max_idle.of(max_connections),
+            min_idle: settings.min_idle,
+            idle_timeout: settings.idle_timeout,
+            max_lifetime: settings.max_lifetime,
+            max_waiting: settings.max_waiting,
+        };
+        tracing::info!(
+            target = %self.dialer.address,
+            version = %facts.version,
+            server_max_connections = facts.max_connections,
+            max_connections = all,
+            "the target is ready"
+        );
+        let pool = Pool::new(
+            (self.at, Arc::clone(&self.dialer)),
+            limits,
+            Arc::clone(means.vault),
+            Arc::clone(means.metrics),
+            means.lifecycle.clone(),
+        );
+        means.lifecycle.spawn("keep", pool.clone().keep());
+        let _ = self.ready.set(Ready { pool, facts });
+        self.set_trouble(None);
+    }
+
+    /// Said once, not at every try. `true`: the server refuses the login.
+    pub fn note_trouble(&self, error: &BackendError) -> bool {
+        let refusal = match error {
+            BackendError::Refused(refusal) if !error.is_outage() => Some(refusal.clone()),
+            _ => None,
+        };
+        let text = format!("{}: {error}", self.dialer.address);
+        if self.trouble().is_none_or(|known| known.text != text) {
+            tracing::warn!(target = %self.dialer.address, %error, "the target is not ready");
+        }
+        let refused = refusal.is_some();
+        self.set_trouble(Some(Trouble { text, refusal }));
+        refused
+    }
+
+    pub fn set_trouble(&self, trouble: Option<Trouble>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,100 @@
+//! Looking at each target on a clock, on a connection of its own.
+//!
+//! Owns the questions and the pace. What follows from the answers is [`super::elect`]'s to say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::elect::Sighting;
+use super::member::Member;
+use crate::backend::{BackendError, Connection};
+use crate::secrets::Vault;
+
+/// While nobody is known to be primary, or the primary has just been silent, each is looked at so
+/// many times as often.
+const HURRY: u32 = 8;
+
+/// Busier than this nobody should be kept.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+pub(super) struct Probe {
+    link: Option<Connection>,
+    timeout: Duration,
+}
+
+impl Probe {
+    pub fn new(timeout: Duration) -> Self {
+        Self { link: None, timeout }
+    }
+
+    /// What it says of itself. A link that has failed is made anew the next time.
+    pub async fn look(
+        &mut self,
+        member: &Member,
+        vault: &Arc<Vault>,
+    ) -> Result<Sighting, BackendError> {
+        let mut link = self.link.take();
+        let asked = async {
+            let known = link.is_some();
+            let mut connection = match link.take() {
+                Some(connection) => connection,
+                None => member.log_in(vault).await?,
+            };
+            match sighting(&mut connection).await {
+                Ok(seen) => Ok((connection, seen)),
+                // It may have been closed for its age, by a server that is well.
+                Err(_) if known => {
+                    let mut connection = member.log_in(vault).await?;
+                    let seen = sighting(&mut connection).await?;
+                    Ok((connection, seen))
+                }
+                Err(error) => Err(error),
+            }
+        };
+        let answered = tokio::time::timeout(self.timeout, asked).await;
+        let (connection, seen) = answered.unwrap_or(Err(BackendError::Timeout(self.timeout)))?;
+        self.link = Some(connection);
+        Ok(seen)
+    }
+}
+
+/// How long to wait before the next look.
+pub(super) fn pace(interval: Duration, calm: bool) -> Duration {
+    if calm { interval } else { (interval / HURRY).max(SHORTEST) }
+}
+
+const QUESTION: &str = "SELECT @@GLOBAL.read_only, @@GLOBAL.innodb_read_only, @@GLOBAL.server_id";
+
+/// MySQL 8.0.22, MariaDB 10.5.1; older ones refuse it, and so does any without the privilege.
+const REPLICATION: &str = "SHOW REPLICA STATUS";
+
+/// Places in its answer, the same on both: `…_IO_Running`, `…_SQL_Running`, and the id of the
+/// source.
+const IO_RUNNING: usize = 10;
+const SQL_RUNNING: usize = 11;
+const SOURCE_ID: usize = 39;
+
+async fn sighting(connection: &mut Connection) -> Result<Sighting, BackendError> {
+    let row = connection.query(QUESTION).await?.into_iter().next().unwrap_or_default();
+    let mut row = row.into_iter().map(Option::unwrap_or_default);
+    let mut is_on = || row.next().is_some_and(|value| !matches!(value.as_str(), "0" | "OFF"));
+    let read_only = is_on() | is_on();
+    let identity = row.next().unwrap_or_default();
+    // Of one that is read-only nobody asks.
+    let source = if read_only { None } else { source(connection).await? };
+    Ok(Sighting { read_only, identity, source })
+}
+
+async fn source(connection: &mut Connection) -> Result<Option<String>, BackendError> {
+    let rows = match connection.query(REPLICATION).await {
+        Ok(rows) => rows,
+        Err(BackendError::Refused(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let running = |row: &&Vec<Option<String>>| {
+        let is = |place: usize| row.get(place).cloned().flatten().is_some_and(|said| said != "No");
+        is(IO_RUNNING) || is(SQL_RUNNING)
+    };
+    let row = rows.iter().find(running);
+    Ok(row.and_then(|row| row.get(SOURCE_ID).cloned().flatten()))
+}

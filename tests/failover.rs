@@ -1,0 +1,340 @@
+//! The promise: the primary may go, and clients feel a delay, or get one clear error for what was
+//! truly lost.
+//!
+//! Real servers that replicate by GTID; whoever promotes is this test, as an operator's script
+//! would.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::float_cmp, clippy::cast_precision_loss, reason = "metrics that count are whole")]
+#![allow(clippy::print_stdout, reason = "how long a failover took is there to be read")]
+#![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
+#![allow(clippy::disallowed_methods, reason = "std::thread::sleep: no client is served here")]
+
+mod support;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use support::{
+    binary::Value,
+    client::{Error, Login, RawClient},
+    servers::{Flavor, HOST, Options, Server},
+    tidegate::{Config, Tidegate},
+    wait_for,
+};
+
+const WRITERS: usize = 16;
+const SECRET: &str = "repl-password";
+const SOON: Duration = Duration::from_secs(20);
+
+struct Pair {
+    flavor: Flavor,
+    first: Server,
+    second: Server,
+}
+
+impl Pair {
+    fn start(flavor: Flavor) -> Self {
+        let options = |id: u32| {
+            let options = Options::default()
+                .argument("--log-bin=binlog")
+                .argument(format!("--server-id={id}"))
+                .argument("--sync-binlog=0");
+            match flavor {
+                Flavor::MySql => {
+                    options.argument("--gtid-mode=ON").argument("--enforce-gtid-consistency=ON")
+                }
+                Flavor::MariaDb => options.argument("--log-slave-updates"),
+            }
+        };
+        let pair = Self {
+            flavor,
+            first: Server::start(flavor, options(1)),
+            second: Server::start(flavor, options(2)),
+        };
+        pair.first.root(&format!("CREATE USER repl@'%' IDENTIFIED BY '{SECRET}'"));
+        pair.first.root("GRANT REPLICATION SLAVE ON *.* TO repl@'%'");
+        pair.follow(&pair.second, &pair.first);
+        pair.first.root("CREATE TABLE app.w (id INT NOT NULL, who INT NOT NULL)");
+        pair.catch_up();
+        pair
+    }
+
+    fn follow(&self, replica: &Server, source: &Server) {
+        let port = source.port();
+        replica.root(&match self.flavor {
+            Flavor::MySql => format!(
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST='{HOST}', SOURCE_PORT={port}, \
+                 SOURCE_USER='repl', SOURCE_PASSWORD='{SECRET}', SOURCE_AUTO_POSITION=1, \
+                 SOURCE_CONNECT_RETRY=1, GET_SOURCE_PUBLIC_KEY=1"
+            ),
+            Flavor::MariaDb => format!(
+                "CHANGE MASTER TO MASTER_HOST='{HOST}', MASTER_PORT={port}, MASTER_USER='repl', \
+                 MASTER_PASSWORD='{SECRET}', MASTER_USE_GTID=slave_pos, \
+                 MASTER_CONNECT_RETRY=1"
+            ),
+        });
+        replica.root("START REPLICA");
+        self.read_only(replica, true);
+    }
+
+    fn read_only(&self, server: &Server, on: bool) {
+        let name = match self.flavor {
+            Flavor::MySql => "super_read_only",
+            Flavor::MariaDb => "read_only",
+        };
+        server.root(&format!("SET GLOBAL {name}={}", u8::from(on)));
+        if !on {
+            server.root("SET GLOBAL read_only=0");
+        }
+    }
+
+    /// As an operator's script does it: the replica applies what it has, and takes writes.
+    fn promote(&self, replica: &Server) -> Instant {
+        replica.root("STOP REPLICA");
+        replica.root("RESET REPLICA ALL");
+        self.read_only(replica, false);
+        Instant::now()
+    }
+
+    fn catch_up(&self) {
+        let question = match self.flavor {
+            Flavor::MySql => "SELECT @@GLOBAL.gtid_executed",
+            Flavor::MariaDb => "SELECT @@GLOBAL.gtid_binlog_pos",
+        };
+        let answer = match self.flavor {
+            Flavor::MySql => question,
+            Flavor::MariaDb => "SELECT @@GLOBAL.gtid_slave_pos",
+        };
+        let caught_up = || self.first.root(question) == self.second.root(answer);
+        let began = Instant::now();
+        while !caught_up() {
+            let status = || self.second.root("SHOW REPLICA STATUS");
+            assert!(began.elapsed() < SOON, "{:?} lags: {:?}", self.flavor, status());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn config(&self) -> Config {
+        Config::new()
+            .target("first", &self.first.address())
+            .target("second", &self.second.address())
+            .user(support::servers::USER, support::servers::PASSWORD)
+            .section("pool", "max_connections = 12\nborrow_timeout = \"20s\"")
+    }
+}
+
+fn app(tidegate: &Tidegate) -> RawClient {
+    RawClient::login(tidegate.address(), &Login::app()).unwrap()
+}
+
+fn is_primary(tidegate: &Tidegate, name: &str) -> bool {
+    let series = format!("tidegate_target_primary{{target=\"{name}\"}}");
+    tidegate.metrics().get(&series) == Some(&1.0)
+}
+
+fn one(client: &mut RawClient, sql: &str) -> String {
+    match client.query(sql) {
+        Ok(rows) => rows.first().and_then(|row| row[0].clone()).unwrap_or_default(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Writers, and when each of their writes was acknowledged.
+struct Load {
+    over: AtomicBool,
+    next: AtomicUsize,
+    acknowledged: Mutex<HashMap<usize, Instant>>,
+    errors: Mutex<Vec<String>>,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self {
+            over: AtomicBool::new(false),
+            next: AtomicUsize::new(1),
+            acknowledged: Mutex::default(),
+            errors: Mutex::default(),
+        }
+    }
+
+    fn write(&self, address: &str, who: usize) {
+        let mut client = RawClient::login(address, &Login::app()).unwrap();
+        while !self.over.load(Ordering::Relaxed) {
+            let id = self.next.fetch_add(1, Ordering::Relaxed);
+            match client.query(&format!("INSERT INTO w VALUES ({id}, {who})")) {
+                Ok(_) => drop(self.acknowledged.lock().unwrap().insert(id, Instant::now())),
+                Err(error) => {
+                    self.errors.lock().unwrap().push(error.to_string());
+                    if matches!(error, Error::Io(_)) {
+                        client = RawClient::login(address, &Login::app()).unwrap();
+                    }
+                }
+            }
+        }
+    }
+
+    fn done(&self) -> usize {
+        self.acknowledged.lock().unwrap().len()
+    }
+
+    fn until_more(&self, count: usize) {
+        let before = self.done();
+        wait_for("more writes", SOON, || (self.done() >= before + count).then_some(()));
+    }
+
+    /// When the first write after this was acknowledged.
+    fn first_after(&self, since: Instant) -> Duration {
+        let acknowledged = self.acknowledged.lock().unwrap();
+        let first = acknowledged.values().filter(|at| **at > since).min().unwrap();
+        first.duration_since(since)
+    }
+}
+
+/// How often each id is there.
+fn rows(server: &Server) -> HashMap<usize, usize> {
+    let rows = server.root("SELECT id, COUNT(*) FROM app.w GROUP BY id");
+    let number = |cell: &Option<String>| cell.as_ref().unwrap().parse().unwrap();
+    rows.iter().map(|row| (number(&row[0]), number(&row[1]))).collect()
+}
+
+/// Nothing ran twice, and what was acknowledged outside of `lost` is there.
+fn check(load: &Load, server: &Server, lost: Option<(Instant, Instant)>) {
+    let rows = rows(server);
+    let twice: Vec<_> = rows.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "ran twice: {twice:?}");
+    for (id, at) in load.acknowledged.lock().unwrap().iter() {
+        let excused = lost.is_some_and(|(from, to)| *at >= from && *at <= to);
+        assert!(excused || rows.contains_key(id), "write {id} was acknowledged and is gone");
+    }
+}
+
+#[test]
+fn a_primary_is_found_and_followed_when_it_is_killed() {
+    for flavor in Flavor::installed() {
+        let mut pair = Pair::start(flavor);
+        let tidegate = Tidegate::start(pair.config());
+        wait_for("the primary", SOON, || is_primary(&tidegate, "first").then_some(()));
+        let mut idle: Vec<_> = (0..20).map(|_| app(&tidegate)).collect();
+        for (number, client) in idle.iter_mut().enumerate() {
+            client.query(&format!("SET @x = {number}, time_zone = '+05:00'")).unwrap();
+        }
+        let mut in_transaction = app(&tidegate);
+        in_transaction.query("BEGIN").unwrap();
+        in_transaction.query("INSERT INTO w VALUES (0, 0)").unwrap();
+        let load = Load::new();
+        let address = tidegate.address();
+        let (mut killed, mut writable) = (Instant::now(), Instant::now());
+        thread::scope(|scope| {
+            for who in 0..WRITERS {
+                let (load, address) = (&load, &address);
+                scope.spawn(move || load.write(address, who));
+            }
+            load.until_more(300);
+            killed = Instant::now();
+            pair.first.kill9();
+            thread::sleep(Duration::from_millis(500));
+            writable = pair.promote(&pair.second);
+            load.until_more(300);
+            load.over.store(true, Ordering::Relaxed);
+        });
+        let took = load.first_after(writable);
+        println!("{flavor:?}: {took:?} from writable to the first write");
+        assert!(is_primary(&tidegate, "second"), "{flavor:?}");
+        assert_eq!(tidegate.metric("tidegate_failovers_total"), 1.0, "{flavor:?}");
+        // Replication is asynchronous: what was acknowledged right before the kill may be lost.
+        let before = killed.checked_sub(Duration::from_millis(500)).unwrap();
+        check(&load, &pair.second, Some((before, writable)));
+        let errors = load.errors.lock().unwrap();
+        for error in errors.iter() {
+            assert!(
+                error.contains("1053 (08S01): The connection to the server was lost"),
+                "{error}"
+            );
+        }
+        assert!(errors.len() <= WRITERS, "{flavor:?}: one each at most: {errors:?}");
+        let told = in_transaction.query("INSERT INTO w VALUES (0, 1)").unwrap_err().to_string();
+        assert!(told.contains("the transaction is lost"), "{flavor:?}: {told}");
+        assert_eq!(one(&mut in_transaction, "SELECT COUNT(*) FROM w WHERE id = 0"), "0");
+        for (number, client) in idle.iter_mut().enumerate() {
+            let held = one(client, "SELECT CONCAT(@x, ' ', @@time_zone)");
+            assert_eq!(held, format!("{number} +05:00"), "{flavor:?}");
+        }
+
+        // The old one comes back and takes writes: nobody goes there, and it is said.
+        pair.first.restart();
+        wait_for("it to be told", SOON, || {
+            tidegate.log().contains("several targets take writes").then_some(())
+        });
+        assert!(is_primary(&tidegate, "second"), "{flavor:?}");
+        assert_eq!(one(&mut idle[0], "SELECT @@server_id"), "2", "{flavor:?}");
+    }
+}
+
+#[test]
+fn a_switchover_is_only_a_delay() {
+    for flavor in Flavor::installed() {
+        let pair = Pair::start(flavor);
+        let tidegate = Tidegate::start(pair.config());
+        let load = Load::new();
+        let address = tidegate.address();
+        let mut prepared = app(&tidegate);
+        let statement = prepared.prepare("INSERT INTO w VALUES (?, 99)").unwrap();
+        thread::scope(|scope| {
+            for who in 0..WRITERS {
+                let (load, address) = (&load, &address);
+                scope.spawn(move || load.write(address, who));
+            }
+            load.until_more(300);
+            pair.read_only(&pair.first, true);
+            let executing = scope.spawn(|| prepared.execute(statement.id, &[Value::Int(0)]));
+            thread::sleep(Duration::from_millis(300));
+            pair.catch_up();
+            let writable = pair.promote(&pair.second);
+            load.until_more(300);
+            println!(
+                "{flavor:?}: {:?} from writable to the first write",
+                load.first_after(writable)
+            );
+            executing.join().unwrap().unwrap();
+            load.over.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(*load.errors.lock().unwrap(), [""; 0], "{flavor:?}");
+        check(&load, &pair.second, None);
+        assert_eq!(rows(&pair.second)[&0], 1, "{flavor:?}");
+    }
+}
+
+#[test]
+fn without_a_primary_statements_wait_and_are_told_why() {
+    let flavor = Flavor::installed()[0];
+    let pair = Pair::start(flavor);
+    // What the second is no longer a replica of, it may not take the place of.
+    pair.promote(&pair.second);
+    let config = pair.config();
+    let tidegate = Tidegate::start_unready(config);
+    wait_for("two primaries to be seen", SOON, || {
+        tidegate.log().contains("several targets take writes").then_some(())
+    });
+    let (status, why) = tidegate.http("/readyz").unwrap();
+    assert_eq!(status, 503, "{why}");
+    assert!(why.contains("first and second take writes"), "{why}");
+    let address = tidegate.address();
+    let waiting = thread::spawn(move || {
+        let mut client = RawClient::login(address, &Login::app()).unwrap();
+        let began = Instant::now();
+        (one(&mut client, "SELECT @@server_id"), began.elapsed())
+    });
+    thread::sleep(Duration::from_millis(700));
+    pair.read_only(&pair.second, true);
+    let (answer, waited) = waiting.join().unwrap();
+    assert_eq!(answer, "1");
+    assert!(waited >= Duration::from_millis(600), "{waited:?}");
+}
