@@ -61,16 +61,28 @@ fn the_environment_alone_is_enough() {
 #[test]
 fn what_this_version_cannot_do_is_refused() {
     let folder = folder(&[("s.toml", SECRETS)]);
-    let env = [
+    let mut env = vec![
         ("TIDEGATE__ENDPOINT__0__LISTEN", "0.0.0.0:3306"),
-        ("TIDEGATE__ENDPOINT__0__ACCESS", "read-only"),
+        ("TIDEGATE__ENDPOINT__1__LISTEN", "0.0.0.0:3307"),
+        ("TIDEGATE__ENDPOINT__1__NAME", "reads"),
+        ("TIDEGATE__ENDPOINT__1__ACCESS", "read-only"),
         ("TIDEGATE__TARGET__0__ADDRESS", "db:3306"),
         ("TIDEGATE__TARGET__1__ADDRESS", "replica:3306"),
         ("TIDEGATE__TARGET__1__NAME", "replica"),
         ("TIDEGATE__SECRETS__PATH", "s.toml"),
     ];
-    let refused = "environment: endpoint.access: this version has no read-only endpoints\n\
-                   environment: target: this version serves one target\n";
+    let valid = "environment: valid: 2 endpoints, 2 targets\n";
+    ends(&tidegate(folder.path(), "check", &env), 0, valid, "");
+    env.push(("TIDEGATE__ADMIN__HTTP", "unix:/run/tidegate/http.sock"));
+    env.push(("TIDEGATE__TARGET__0__ROLE", "primary"));
+    env.push(("TIDEGATE__TARGET__1__ROLE", "primary"));
+    env.push(("TOKIO_WORKER_THREADS", "many"));
+    let refused = "environment: TOKIO_WORKER_THREADS: \"many\" is not a number of threads from 1 to \
+                   1024\n";
+    ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
+    env.pop();
+    let refused = "environment: admin.http: this version serves it on host:port only\n\
+                   environment: target.role: there can be only one \"primary\"\n";
     ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
 }
 

@@ -313,6 +313,88 @@ fn a_switchover_is_only_a_delay() {
 }
 
 #[test]
+fn nobody_waits_for_a_primary_that_is_frozen() {
+    for flavor in Flavor::installed() {
+        let pair = Pair::start(flavor);
+        let tidegate = Tidegate::start(pair.config());
+        let load = Load::new();
+        let address = tidegate.address();
+        thread::scope(|scope| {
+            for who in 0..WRITERS {
+                let (load, address) = (&load, &address);
+                scope.spawn(move || load.write(address, who));
+            }
+            load.until_more(300);
+            pair.first.pause();
+            let frozen = Instant::now();
+            // probe_interval * failures + probe_timeout, and what a busy machine takes.
+            wait_for("those under way to be told", Duration::from_secs(8), || {
+                (!load.errors.lock().unwrap().is_empty()).then_some(())
+            });
+            println!("{flavor:?}: told after {:?}", frozen.elapsed());
+            let writable = pair.promote(&pair.second);
+            load.until_more(300);
+            println!(
+                "{flavor:?}: {:?} from writable to the first write",
+                load.first_after(writable)
+            );
+            pair.first.resume();
+            load.until_more(100);
+            load.over.store(true, Ordering::Relaxed);
+        });
+        let errors = load.errors.lock().unwrap();
+        for error in errors.iter() {
+            assert!(
+                error.contains("1053 (08S01): The connection to the server was lost"),
+                "{error}"
+            );
+        }
+        assert!(errors.len() <= WRITERS, "{flavor:?}: one each at most: {errors:?}");
+        assert!(is_primary(&tidegate, "second"), "{flavor:?}");
+    }
+}
+
+#[test]
+fn a_read_only_endpoint_reads_from_a_replica() {
+    for flavor in Flavor::installed() {
+        let pair = Pair::start(flavor);
+        let privilege = match flavor {
+            Flavor::MySql => "REPLICATION CLIENT",
+            Flavor::MariaDb => "REPLICA MONITOR",
+        };
+        pair.first.root(&format!("GRANT {privilege} ON *.* TO app@'%'"));
+        pair.catch_up();
+        let tidegate = Tidegate::start(pair.config().endpoint("reads", "read-only"));
+        let mut client =
+            RawClient::login(format!("{HOST}:{}", tidegate.port_of("reads")), &Login::app())
+                .unwrap();
+        let on = |client: &mut RawClient, server: &str| {
+            wait_for("reads to move", SOON, || {
+                (one(client, "SELECT @@server_id") == server).then_some(())
+            });
+        };
+        on(&mut client, "2");
+        // A replica may say that it is one; the primary that the transaction is read-only.
+        let refused = |client: &mut RawClient, codes: &[u16]| {
+            let told = client.query("INSERT INTO w VALUES (1, 1)").unwrap_err();
+            assert!(codes.contains(&told.code()), "{flavor:?}: {told}");
+        };
+        refused(&mut client, &[1290, 1792]);
+        // One that does not replicate is not read from. The primary is, and refuses as well.
+        pair.second.root("STOP REPLICA");
+        on(&mut client, "1");
+        refused(&mut client, &[1792]);
+        client.reset().unwrap();
+        refused(&mut client, &[1792]);
+        pair.second.root("START REPLICA");
+        on(&mut client, "2");
+        let mut writer = app(&tidegate);
+        assert_eq!(one(&mut writer, "SELECT @@server_id"), "1", "{flavor:?}");
+        writer.query("INSERT INTO w VALUES (1, 1)").unwrap();
+    }
+}
+
+#[test]
 fn without_a_primary_statements_wait_and_are_told_why() {
     let flavor = Flavor::installed()[0];
     let pair = Pair::start(flavor);

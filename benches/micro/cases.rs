@@ -163,6 +163,7 @@ fn ledger() -> Ledger {
         charset: Charset::canonical(),
         capabilities: CANONICAL,
         status: Status::SERVER_STATUS_AUTOCOMMIT,
+        read_only: false,
         defaults: Arc::new(Defaults::default()),
     };
     Ledger::new(login, Library::new(metrics(), 1 << 20))

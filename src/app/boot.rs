@@ -7,7 +7,7 @@ use super::cli::Failure;
 use super::{check, drain, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::backend::Dialer;
-use crate::cluster::{Cluster, Targets};
+use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
     self, Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source,
     TargetTlsMode,
@@ -44,8 +44,8 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
 
     shared.cluster.start();
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
-    for listener in listeners {
-        lifecycle.spawn("listen", frontend::listen(listener, Arc::clone(&shared)));
+    for (listener, access) in listeners {
+        lifecycle.spawn("listen", frontend::listen(listener, access, Arc::clone(&shared)));
     }
     if let Some(listener) = admin {
         let state = http_state(&shared);
@@ -85,9 +85,6 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if settings.targets.iter().all(|target| target.role == Role::Replica) {
         not_yet("target.role", "one at least must be able to be the primary");
     }
-    if settings.endpoints.iter().any(|endpoint| endpoint.access == Access::ReadOnly) {
-        not_yet("endpoint.access", "this version has no read-only endpoints");
-    }
     mistakes
 }
 
@@ -121,7 +118,11 @@ fn share(
 ) -> Result<Shared, Failure> {
     let cluster = Cluster::new(
         targets(settings, &metrics)?,
-        (settings.pool.clone(), settings.failover.clone()),
+        Rules {
+            pool: settings.pool.clone(),
+            failover: settings.failover.clone(),
+            reads: settings.endpoints.iter().any(|it| it.access == Access::ReadOnly),
+        },
         Arc::clone(&vault),
         Arc::clone(&metrics),
         lifecycle.clone(),
@@ -175,19 +176,24 @@ fn dialer(
         }
     };
     let mut dialer = Dialer::new(target.address.clone(), tls, Arc::clone(metrics));
+    if settings.targets.len() > 1 {
+        let failover = &settings.failover;
+        dialer.patience =
+            Some(failover.probe_interval * failover.failures + failover.probe_timeout);
+    }
     dialer.init_query = settings.pool.init_query.as_str().into();
     dialer.ignored = settings.pool.pin_filter.clone().into();
     Ok(dialer)
 }
 
-async fn listen(settings: &Settings) -> Result<Vec<Listener>, Failure> {
+async fn listen(settings: &Settings) -> Result<Vec<(Listener, Access)>, Failure> {
     let mut listeners = Vec::new();
     for endpoint in &settings.endpoints {
         let listener = Listener::bind(&endpoint.listen).await.map_err(|error| {
             Failure::other(format!("cannot listen on {}: {error}", endpoint.listen))
         })?;
         tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
-        listeners.push(listener);
+        listeners.push((listener, endpoint.access));
     }
     Ok(listeners)
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 
 use super::learn::Facts;
 use super::{BackendError, ServerStatements};
-use crate::net::Stream;
+use crate::net::{Lever, Stream};
 use crate::session::SessionState;
 use crate::wire::{
     ClientFormat, Command, Completion, Expect, Meaning, Outcome, Progress, ReplyScanner,
@@ -42,6 +42,8 @@ pub struct Connection {
     pub in_xa: bool,
     /// Its list of conditions may hold some that are not of the session that gets it.
     pub list_left: bool,
+    /// To end it from outside, where its server may be found dead before it is.
+    pub lever: Option<Arc<Lever>>,
     /// Run after every setup; what it sets every session begins with.
     pub(super) init_query: Arc<str>,
     pub opened: Instant,

@@ -33,6 +33,8 @@ pub struct Dialer {
     pub tls: Option<TargetTls>,
     /// For the whole of a dial.
     pub timeout: Duration,
+    /// A connection whose server vanishes is noticed this soon; `None`: within a minute.
+    pub patience: Option<Duration>,
     /// Run once on each new connection.
     pub init_query: Arc<str>,
     /// `pool.pin_filter`, in lower case.
@@ -47,6 +49,7 @@ impl Dialer {
             address,
             tls,
             timeout: Duration::from_secs(10),
+            patience: None,
             init_query: "".into(),
             ignored: Arc::default(),
             learned: Mutex::default(),
@@ -94,7 +97,13 @@ impl Dialer {
         schema: Option<&str>,
     ) -> Result<Connection, BackendError> {
         let stream = net::connect(&self.address, self.timeout).await?;
+        let mut lever = None;
+        if let Some(patience) = self.patience {
+            stream.watch(patience)?;
+            lever = Some(Arc::new(stream.lever()?));
+        }
         let mut connection = self.authenticate(stream, identity, password, schema).await?;
+        connection.lever = lever;
         self.prepare(&mut connection).await?;
         Ok(connection)
     }
@@ -284,6 +293,7 @@ fn fresh(
         role_in_doubt: false,
         in_xa: false,
         list_left: false,
+        lever: None,
         init_query: "".into(),
         statements,
         facts: Arc::new(facts),

@@ -3,6 +3,8 @@
 //! Pure. It never guesses: where two targets take writes and neither provably replicates from the
 //! other, there is no primary, for what one of them takes the other will never have.
 
+use std::time::Duration;
+
 use crate::config::Role;
 
 /// What is known of one target.
@@ -17,6 +19,8 @@ pub struct Observation {
     pub is_down: bool,
     /// It has turned from read-only to writable without being down in between.
     pub promoted: bool,
+    /// So far behind its source that nobody should read there.
+    pub is_behind: bool,
 }
 
 /// What a target says of itself.
@@ -28,6 +32,19 @@ pub struct Sighting {
     /// The identity of the server it replicates from, while it does; `None` also where the account
     /// may not ask.
     pub source: Option<String>,
+    pub lag: Lag,
+}
+
+/// How far a replica is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lag {
+    /// It is no replica by itself (a member of a group, a reader of a shared store), or the account
+    /// may not ask.
+    #[default]
+    Unknown,
+    Seconds(u64),
+    /// It is one, and does not replicate.
+    Stopped,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +55,8 @@ pub struct Topology {
     pub epoch: u64,
     /// Targets that take writes though another one does.
     pub rivals: Vec<usize>,
+    /// Those that reads may go to, the primary not among them.
+    pub replicas: Vec<usize>,
 }
 
 /// The topology that follows from `before` and what is seen now.
@@ -65,12 +84,18 @@ pub fn elect(before: &Topology, targets: &[Observation]) -> Topology {
         Vec::new()
     };
     let changed = primary.is_some() && primary != before.primary;
-    Topology { primary, epoch: before.epoch + u64::from(changed), rivals }
+    let replicas = places(targets, Observation::is_fit);
+    Topology { primary, epoch: before.epoch + u64::from(changed), rivals, replicas }
 }
 
 impl Observation {
     /// It has answered.
-    pub fn saw(&mut self, seen: Sighting) {
+    pub fn saw(&mut self, seen: Sighting, max_lag: Duration) {
+        self.is_behind = match seen.lag {
+            Lag::Unknown => false,
+            Lag::Seconds(seconds) => Duration::from_secs(seconds) > max_lag,
+            Lag::Stopped => true,
+        };
         let was_read_only = self.seen.as_ref().is_some_and(|seen| seen.read_only);
         self.promoted = !seen.read_only && !self.is_down && (was_read_only || self.promoted);
         (self.strikes, self.is_down) = (0, false);
@@ -90,6 +115,15 @@ impl Observation {
     /// Not answering just now, and not known to have changed.
     fn may_be_back(&self) -> bool {
         self.takes_writes() && !self.is_down
+    }
+
+    fn is_fit(&self) -> bool {
+        let reads = match self.role {
+            Role::Auto => self.seen.as_ref().is_some_and(|seen| seen.read_only),
+            Role::Primary => false,
+            Role::Replica => self.seen.is_some(),
+        };
+        reads && self.strikes == 0 && !self.is_behind
     }
 
     fn takes_writes(&self) -> bool {
@@ -126,7 +160,8 @@ mod tests {
     const LOOSE: &str = "rw, replicates from the first";
 
     fn target(at: usize, story: &str) -> Observation {
-        let sighting = |read_only| Sighting { read_only, identity: at.to_string(), source: None };
+        let sighting =
+            |read_only| Sighting { read_only, identity: at.to_string(), ..Sighting::default() };
         let seen =
             |read_only| Observation { seen: Some(sighting(read_only)), ..Observation::default() };
         match story {
@@ -184,7 +219,7 @@ mod tests {
         for (primary, stories, now, rivals) in rows {
             let targets: Vec<_> =
                 stories.iter().enumerate().map(|(at, story)| target(at, story)).collect();
-            let before = Topology { primary: *primary, epoch: 7, rivals: Vec::new() };
+            let before = Topology { primary: *primary, epoch: 7, ..Topology::default() };
             let after = elect(&before, &targets);
             assert_eq!(after.primary, *now, "{primary:?}, {stories:?}");
             assert_eq!(after.rivals, *rivals, "{primary:?}, {stories:?}");
@@ -197,21 +232,37 @@ mod tests {
     fn a_promotion_is_told_from_a_restart() {
         let sighting = |read_only| Sighting { read_only, ..Sighting::default() };
         let mut target = Observation::default();
-        target.saw(sighting(false));
+        target.saw(sighting(false), Duration::MAX);
         assert!(!target.promoted);
-        target.saw(sighting(true));
+        target.saw(sighting(true), Duration::MAX);
         target.missed(2);
-        target.saw(sighting(false));
+        target.saw(sighting(false), Duration::MAX);
         assert!(target.promoted, "one missed probe is no restart");
-        target.saw(sighting(false));
+        target.saw(sighting(false), Duration::MAX);
         assert!(target.promoted);
-        target.saw(sighting(true));
+        target.saw(sighting(true), Duration::MAX);
         assert!(!target.promoted);
         target.missed(2);
         target.missed(2);
         assert!(target.is_down);
-        target.saw(sighting(false));
+        target.saw(sighting(false), Duration::MAX);
         assert!(!target.promoted && !target.is_down);
+    }
+
+    #[test]
+    fn reads_go_where_they_are_fresh() {
+        let limit = Duration::from_secs(30);
+        let mut targets = [target(0, UP), target(1, REPLICA), target(2, SILENT_REPLICA)];
+        let mut replicas = |lag| {
+            targets[1].saw(Sighting { read_only: true, lag, ..Sighting::default() }, limit);
+            elect(&Topology::default(), &targets).replicas
+        };
+        assert_eq!(replicas(Lag::Unknown), [1]);
+        assert_eq!(replicas(Lag::Seconds(30)), [1]);
+        assert_eq!(replicas(Lag::Seconds(31)), [0; 0]);
+        assert_eq!(replicas(Lag::Stopped), [0; 0]);
+        targets[0].role = Role::Replica;
+        assert_eq!(elect(&Topology::default(), &targets).replicas, [0]);
     }
 
     #[test]
@@ -220,7 +271,7 @@ mod tests {
         let nobody = Topology::default();
         assert_eq!(elect(&nobody, &[target(0, UP), unheard.clone()]), nobody);
         assert_eq!(elect(&nobody, &[target(0, UP), target(1, NEVER)]).primary, Some(0));
-        let known = Topology { primary: Some(0), epoch: 1, rivals: Vec::new() };
+        let known = Topology { primary: Some(0), epoch: 1, ..Topology::default() };
         assert_eq!(elect(&known, &[target(0, UP), unheard]).primary, Some(0));
     }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::backend::{BackendError, Dialer, Facts};
-use crate::config;
+use crate::config::{self, Access};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::pool::{BorrowError, Borrowed, Pool, Want};
@@ -29,8 +29,7 @@ pub struct Cluster {
     topology: watch::Sender<Topology>,
     /// The same primary, to be read without a lock; [`NOBODY`] if there is none.
     primary: AtomicUsize,
-    settings: config::Pool,
-    failover: config::Failover,
+    rules: Rules,
     vault: Arc<Vault>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
@@ -38,13 +37,21 @@ pub struct Cluster {
 
 const NOBODY: usize = usize::MAX;
 
+/// What the configuration says of all targets.
+pub struct Rules {
+    pub pool: config::Pool,
+    pub failover: config::Failover,
+    /// There are read-only endpoints.
+    pub reads: bool,
+}
+
 /// Each target, in the order of the configuration.
 pub type Targets = Vec<(config::Target, Dialer)>;
 
 impl Cluster {
     pub fn new(
         targets: Targets,
-        (settings, failover): (config::Pool, config::Failover),
+        rules: Rules,
         vault: Arc<Vault>,
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
@@ -60,8 +67,7 @@ impl Cluster {
             members,
             topology: watch::Sender::new(Topology::default()),
             primary: AtomicUsize::new(NOBODY),
-            settings,
-            failover,
+            rules,
             vault,
             metrics,
             lifecycle,
@@ -82,7 +88,7 @@ impl Cluster {
     async fn tend(&self, at: usize) {
         let Some(member) = self.members.get(at) else { return };
         let means = Means {
-            settings: &self.settings,
+            settings: &self.rules.pool,
             vault: &self.vault,
             metrics: &self.metrics,
             lifecycle: &self.lifecycle,
@@ -90,17 +96,17 @@ impl Cluster {
         };
         member.learn(&means, || self.note(member, None)).await;
         if !self.may_move() {
-            self.adopt(Topology { primary: Some(at), epoch: 1, rivals: Vec::new() });
+            self.adopt(Topology { primary: Some(at), epoch: 1, ..Topology::default() });
             return;
         }
-        let mut probe = Probe::new(self.failover.probe_timeout);
+        let mut probe = Probe::new(self.rules.failover.probe_timeout);
         loop {
             let looked = probe.look(member, &self.vault).await;
             if let Err(error) = &looked {
                 member.note_trouble(error);
             }
             self.note(member, looked.ok());
-            let pause = pace(self.failover.probe_interval, self.is_calm());
+            let pause = pace(self.rules.failover.probe_interval, self.is_calm());
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = member.suspected.notified() => {}
@@ -153,7 +159,10 @@ impl Cluster {
     }
 
     /// Cancel-safe.
-    pub async fn borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
+    pub async fn borrow(&self, want: &Want<'_>, access: Access) -> Result<Borrowed, BorrowError> {
+        if access == Access::ReadOnly {
+            return Box::pin(self.borrow_from_whoever(want, access)).await;
+        }
         if let Some(pool) = self.primary().and_then(Member::pool) {
             if !self.may_move() {
                 return pool.borrow(want).await;
@@ -162,12 +171,16 @@ impl Cluster {
                 return Ok(borrowed);
             }
         }
-        Box::pin(self.borrow_from_whoever(want)).await
+        Box::pin(self.borrow_from_whoever(want, access)).await
     }
 
     /// From whoever is or becomes primary in time: who waits for one that is primary no longer goes
     /// over to the next, with what is left of its patience.
-    async fn borrow_from_whoever(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
+    async fn borrow_from_whoever(
+        &self,
+        want: &Want<'_>,
+        access: Access,
+    ) -> Result<Borrowed, BorrowError> {
         if let Some(refusal) = self.refusal() {
             return Err(BorrowError::Login(BackendError::Refused(refusal)));
         }
@@ -175,10 +188,20 @@ impl Cluster {
         let mut topology = self.topology.subscribe();
         loop {
             let patience = want.patience.saturating_sub(started.elapsed());
-            let at = topology.borrow_and_update().primary;
-            let pool = at.and_then(|at| self.members.get(at)).and_then(Member::pool);
+            let before = topology.borrow_and_update().clone();
+            let pool = match access {
+                Access::ReadWrite => before.primary.and_then(|at| self.pool_of(at)),
+                Access::ReadOnly => self.reader(&before),
+            };
+            let serves = pool.map(Pool::target);
             let changed = async {
-                let moved = topology.wait_for(|now| now.primary != at);
+                let moved = topology.wait_for(|now| match access {
+                    Access::ReadWrite => now.primary != serves,
+                    Access::ReadOnly => match serves {
+                        Some(at) => !self.reads(now, at),
+                        None => self.reader(now).is_some(),
+                    },
+                });
                 let _ = tokio::time::timeout(patience, moved).await;
             };
             let Some(pool) = pool else {
@@ -195,6 +218,18 @@ impl Cluster {
                 () = changed => {}
             }
         }
+    }
+
+    /// The fit replica with the least to do; the primary where there is none, if it may be.
+    fn reader(&self, topology: &Topology) -> Option<&Pool> {
+        let replicas = topology.replicas.iter().filter_map(|at| self.pool_of(*at));
+        let primary = topology.primary.filter(|_| self.rules.failover.read_only_fallback);
+        replicas.min_by_key(|pool| pool.load()).or_else(|| self.pool_of(primary?))
+    }
+
+    fn reads(&self, topology: &Topology, at: usize) -> bool {
+        let fallback = self.rules.failover.read_only_fallback && topology.replicas.is_empty();
+        topology.replicas.contains(&at) || (fallback && topology.primary == Some(at))
     }
 
     fn nobody_in_time(&self, waited: Duration) -> BorrowError {
@@ -260,9 +295,14 @@ impl Cluster {
             let Some(it) = seen.get_mut(member.at) else { return };
             if let Some(sighting) = looked {
                 member.set_trouble(None);
-                it.saw(sighting);
+                it.saw(sighting, self.rules.failover.max_replica_lag);
             } else {
-                it.missed(self.failover.failures);
+                it.missed(self.rules.failover.failures);
+                if it.is_down
+                    && let Some(pool) = member.pool()
+                {
+                    pool.sever();
+                }
             }
             self.metrics.server.targets_up.at(member.at).set(i64::from(it.strikes == 0));
             elect(&self.topology.borrow(), &seen)
@@ -286,7 +326,8 @@ impl Cluster {
             let is_primary = topology.primary == Some(member.at);
             self.metrics.server.targets_primary.at(member.at).set(i64::from(is_primary));
             if let Some(pool) = member.pool() {
-                pool.stand(is_primary);
+                let reads = self.rules.reads && topology.replicas.contains(&member.at);
+                pool.stand(is_primary || reads);
             }
         }
         if topology.epoch > before.epoch && before.epoch > 0 {

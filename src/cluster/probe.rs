@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::elect::Sighting;
+use super::elect::{Lag, Sighting};
 use super::member::Member;
 use crate::backend::{BackendError, Connection};
 use crate::secrets::Vault;
@@ -68,10 +68,11 @@ const QUESTION: &str = "SELECT @@GLOBAL.read_only, @@GLOBAL.innodb_read_only, @@
 /// MySQL 8.0.22, MariaDB 10.5.1; older ones refuse it, and so does any without the privilege.
 const REPLICATION: &str = "SHOW REPLICA STATUS";
 
-/// Places in its answer, the same on both: `…_IO_Running`, `…_SQL_Running`, and the id of the
-/// source.
+/// Places in its answer, the same on both: `…_IO_Running`, `…_SQL_Running`, `Seconds_Behind_…`,
+/// and the id of the source.
 const IO_RUNNING: usize = 10;
 const SQL_RUNNING: usize = 11;
+const SECONDS_BEHIND: usize = 32;
 const SOURCE_ID: usize = 39;
 
 async fn sighting(connection: &mut Connection) -> Result<Sighting, BackendError> {
@@ -80,21 +81,22 @@ async fn sighting(connection: &mut Connection) -> Result<Sighting, BackendError>
     let mut is_on = || row.next().is_some_and(|value| !matches!(value.as_str(), "0" | "OFF"));
     let read_only = is_on() | is_on();
     let identity = row.next().unwrap_or_default();
-    // Of one that is read-only nobody asks.
-    let source = if read_only { None } else { source(connection).await? };
-    Ok(Sighting { read_only, identity, source })
+    let (source, lag) = replication(connection).await?;
+    Ok(Sighting { read_only, identity, source, lag })
 }
 
-async fn source(connection: &mut Connection) -> Result<Option<String>, BackendError> {
+async fn replication(connection: &mut Connection) -> Result<(Option<String>, Lag), BackendError> {
     let rows = match connection.query(REPLICATION).await {
         Ok(rows) => rows,
-        Err(BackendError::Refused(_)) => return Ok(None),
+        Err(BackendError::Refused(_)) => return Ok((None, Lag::Unknown)),
         Err(error) => return Err(error),
     };
-    let running = |row: &&Vec<Option<String>>| {
-        let is = |place: usize| row.get(place).cloned().flatten().is_some_and(|said| said != "No");
-        is(IO_RUNNING) || is(SQL_RUNNING)
-    };
-    let row = rows.iter().find(running);
-    Ok(row.and_then(|row| row.get(SOURCE_ID).cloned().flatten()))
+    let Some(row) = rows.first() else { return Ok((None, Lag::Unknown)) };
+    let said = |place: usize| row.get(place).cloned().flatten();
+    let runs = |place: usize| said(place).is_some_and(|said| said != "No");
+    if !runs(IO_RUNNING) && !runs(SQL_RUNNING) {
+        return Ok((None, Lag::Stopped));
+    }
+    let seconds = said(SECONDS_BEHIND).and_then(|said| said.parse().ok());
+    Ok((said(SOURCE_ID), seconds.map_or(Lag::Stopped, Lag::Seconds)))
 }

@@ -60,7 +60,8 @@ impl Session {
         self.presence.set_attributes(&request.attributes);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());
-        let login = ledger_login(&self.shared, schema, request.collation, self.capabilities);
+        let means = (self.capabilities, self.access);
+        let login = ledger_login(&self.shared, schema, request.collation, means);
         self.ledger.log_in(login);
         let mut out = BytesMut::with_capacity(32);
         if fast_auth_ok {

@@ -116,7 +116,7 @@ impl Session {
         };
         let mut borrowed = tokio::select! {
             biased;
-            borrowed = self.shared.cluster.borrow(&want) => {
+            borrowed = self.shared.cluster.borrow(&want, self.access) => {
                 borrowed.map_err(|error| Some(Word::borrow(&error)))?
             }
             stop = self.presence.stop() => return Err(Some(self.word_for(stop))),

@@ -15,6 +15,7 @@ use super::serve::Session;
 use super::{End, Shared};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
 use crate::backend::{Facts, Identity};
+use crate::config::Access;
 use crate::metrics::LoginOutcome;
 use crate::net::{self, Algorithm, Stream};
 use crate::registry::{Activity, Presence};
@@ -46,6 +47,7 @@ struct Guest {
     stream: Stream,
     shared: Arc<Shared>,
     presence: Presence,
+    access: Access,
     /// Of the last packet read.
     seq: u8,
     /// What the greeting said.
@@ -56,13 +58,13 @@ struct Guest {
 impl Session {
     pub(super) async fn greet(
         stream: Stream,
-        peer: String,
+        (peer, access): (String, Access),
         shared: Arc<Shared>,
     ) -> Result<Box<Self>, End> {
         let presence = shared.registry.enter(peer);
         let limit = shared.limits.login_timeout;
         let (offered, offered_extended) = (OFFERED, Extended::empty());
-        let guest = Guest { stream, shared, presence, seq: 0, offered, offered_extended };
+        let guest = Guest { stream, shared, presence, access, seq: 0, offered, offered_extended };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -190,13 +192,24 @@ impl Guest {
         let identity = identity(&self.shared, &account, meaning);
         let schema = login.schema.as_deref();
         let collation = u16::from(login.collation);
-        let as_logged_in = ledger_login(&self.shared, schema, collation, capabilities);
+        let as_logged_in =
+            ledger_login(&self.shared, schema, collation, (capabilities, self.access));
         let ledger = Ledger::new(as_logged_in, Arc::clone(&self.shared.library));
         let stream = match algorithm {
             Some(algorithm) => self.stream.compressed(algorithm, Arc::clone(&self.shared.engines)),
             None => self.stream,
         };
-        Session::new(stream, self.shared, self.presence, account, identity, capabilities, ledger)
+        let mut session = Session::new(
+            stream,
+            self.shared,
+            self.presence,
+            account,
+            identity,
+            capabilities,
+            ledger,
+        );
+        session.access = self.access;
+        session
     }
 
     async fn read(&mut self) -> Result<BytesMut, End> {
@@ -265,7 +278,7 @@ pub(super) fn ledger_login(
     shared: &Shared,
     schema: Option<&str>,
     collation: u16,
-    capabilities: Capabilities,
+    (capabilities, access): (Capabilities, Access),
 ) -> session::Login {
     let facts = shared.cluster.facts();
     let defaults = facts.map(|facts| Arc::clone(&facts.defaults)).unwrap_or_default();
@@ -274,6 +287,7 @@ pub(super) fn ledger_login(
         charset: charset(collation, shared),
         capabilities,
         status: fresh_status(shared),
+        read_only: access == Access::ReadOnly,
         defaults,
     }
 }

@@ -18,6 +18,7 @@ use super::relay::{Broken, Reply};
 use super::restore::Prefix;
 use super::serve::Session;
 use crate::backend::BackendError;
+use crate::config::Access;
 use crate::metrics::Cure;
 use crate::pool::Borrowed;
 use crate::session::hints::{Head, Hints};
@@ -118,6 +119,7 @@ impl Session {
         };
         read_only
             && self.shared.cluster.may_move()
+            && self.access == Access::ReadWrite
             && !borrowed.held
             && !self.ledger.in_transaction()
             && self.ledger.fails_whole()

@@ -13,6 +13,7 @@ use super::inbound::{Inbound, Incoming};
 use super::refuse::Word;
 use super::{End, Shared};
 use crate::backend::{BackendError, Identity};
+use crate::config::Access;
 use crate::metrics::{Direction, Side};
 use crate::net::Stream;
 use crate::pool::Borrowed;
@@ -29,6 +30,8 @@ pub struct Session {
     pub(super) account: Arc<Account>,
     pub(super) identity: Identity,
     pub(super) capabilities: Capabilities,
+    /// Of the endpoint it came in by.
+    pub(super) access: Access,
     pub(super) ledger: Ledger,
     pub(super) inbound: Inbound,
     /// The connection in hand, between the statements of a transaction or while pinned.
@@ -76,6 +79,7 @@ impl Session {
             account,
             identity,
             capabilities,
+            access: Access::ReadWrite,
             ledger,
             inbound,
             borrowed: None,

@@ -6,6 +6,7 @@
 
 pub mod compress;
 mod dial;
+mod lever;
 mod listener;
 pub mod packets;
 mod shelf;
@@ -15,6 +16,7 @@ mod tls;
 
 pub use compress::{Algorithm, Engines};
 pub use dial::connect;
+pub use lever::Lever;
 pub use listener::Listener;
 pub use packets::read_packet;
 pub use shelf::Shelf;

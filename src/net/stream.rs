@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -12,8 +13,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop::unconstrained;
 use tokio_rustls::{client, server};
 
-use super::Socket;
 use super::compress::{Algorithm, Codec, Compressed, Engines};
+use super::{Lever, Socket};
 
 pub enum Stream {
     Plain(Socket),
@@ -122,6 +123,15 @@ impl Stream {
     #[cfg(test)]
     pub fn is_tuned(&self) -> io::Result<bool> {
         self.socket().is_tuned()
+    }
+
+    pub fn lever(&self) -> io::Result<Lever> {
+        self.socket().lever()
+    }
+
+    /// See [`Socket::watch`].
+    pub fn watch(&self, patience: Duration) -> io::Result<()> {
+        self.socket().watch(patience)
     }
 
     /// Sets the socket's options; what [`super::connect`] and [`super::Listener::accept`] return

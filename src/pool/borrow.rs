@@ -232,6 +232,7 @@ impl Pool {
         match outcome {
             Ok(connection) => {
                 self.0.gate.succeeded();
+                self.keep_lever(&connection);
                 Ok(Live { connection: Box::new(connection), permit })
             }
             Err(error) => {

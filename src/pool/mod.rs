@@ -21,7 +21,7 @@ mod shelf;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
@@ -34,6 +34,7 @@ pub use reason::CloseReason;
 use crate::backend::{Connection, Dialer};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::net::Lever;
 use crate::secrets::Vault;
 use gate::Gate;
 use rack::Rack;
@@ -73,6 +74,8 @@ struct Inner {
     arrived: Notify,
     gate: Gate,
     waiting: AtomicUsize,
+    /// Of the connections there are, where the target may be found dead before they are.
+    levers: Mutex<Vec<Weak<Lever>>>,
     /// Fingerprints of `SET` texts this target has taken before.
     proven: Mutex<HashSet<u64>>,
     /// Whose first account `min_idle` connections are dialed for.
@@ -121,6 +124,7 @@ impl Pool {
             arrived: Notify::new(),
             gate: Gate::new(usable),
             waiting: AtomicUsize::new(0),
+            levers: Mutex::default(),
             proven: Mutex::default(),
             target,
             stands: AtomicBool::new(true),
@@ -146,6 +150,24 @@ impl Pool {
         }
     }
 
+    /// Ends every connection: the target is dead, and whoever waits for it waits in vain.
+    pub fn sever(&self) {
+        let levers = std::mem::take(&mut *lock(&self.0.levers));
+        for lever in levers.iter().filter_map(Weak::upgrade) {
+            lever.pull();
+        }
+        self.drop_idle(CloseReason::Dead);
+    }
+
+    fn keep_lever(&self, connection: &Connection) {
+        let Some(lever) = &connection.lever else { return };
+        let mut levers = lock(&self.0.levers);
+        if levers.len() >= 2 * self.usable() + 8 {
+            levers.retain(|lever| lever.strong_count() > 0);
+        }
+        levers.push(Arc::downgrade(lever));
+    }
+
     fn stands(&self) -> bool {
         self.0.stands.load(Ordering::Acquire)
     }
@@ -153,6 +175,12 @@ impl Pool {
     /// Connections that sessions may use.
     pub fn usable(&self) -> usize {
         self.0.seats.status().max_size
+    }
+
+    /// Connections in use, and statements that wait for one.
+    pub fn load(&self) -> usize {
+        let alive = self.usable().saturating_sub(self.0.live.available_permits());
+        alive.saturating_sub(lock(&self.0.shelf).len()) + self.waiting()
     }
 
     pub fn waiting(&self) -> usize {

@@ -35,6 +35,8 @@ pub struct Login {
     pub capabilities: Capabilities,
     /// Status flags of a fresh server connection.
     pub status: Status,
+    /// Its transactions are read-only unless it asks otherwise.
+    pub read_only: bool,
     pub defaults: Arc<Defaults>,
 }
 
@@ -45,6 +47,7 @@ impl Login {
             && self.charset == other.charset
             && self.capabilities == other.capabilities
             && self.status == other.status
+            && self.read_only == other.read_only
             && Arc::ptr_eq(&self.defaults, &other.defaults)
     }
 }
@@ -660,7 +663,10 @@ fn initial_state(login: &Login) -> SessionState {
     let multi = login.capabilities.contains(Capabilities::CLIENT_MULTI_STATEMENTS);
     let state = SessionState::new(login.schema.as_deref(), &login.charset, multi);
     let every_connection = login.defaults.variables.iter();
-    state.with_variables(every_connection.map(|(name, value)| (name.as_str(), value.as_str())))
+    let read_only = if login.defaults.mariadb { "tx_read_only" } else { "transaction_read_only" };
+    let read_only = login.read_only.then_some((read_only, "ON"));
+    let variables = every_connection.map(|(name, value)| (name.as_str(), value.as_str()));
+    state.with_variables(variables.chain(read_only))
 }
 
 fn dialect(state: &SessionState, login: &Login, status: Status) -> Dialect {

@@ -221,6 +221,7 @@ mod tests {
                 charset: Charset::canonical(),
                 capabilities: Capabilities::empty(),
                 status: Status::empty(),
+                read_only: false,
                 defaults: Arc::clone(&defaults),
             };
             library.beginning(login, |_| state()).1

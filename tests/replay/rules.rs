@@ -65,6 +65,11 @@ pub const RULES: &[Rule] = &[
         apply: |step, _, packets| {
             const VALUE: &str = " value: '";
             let executed = matches!(step, Step::Execute { .. });
+            for packet in packets.iter_mut().filter(|it| executed && is_error(it, 3988)) {
+                // The same refusal, of a parameter that the statement has had in another type.
+                packet.payload =
+                    [&[0xff][..], &1366_u16.to_le_bytes(), b"#HY000Incorrect integer"].concat();
+            }
             for packet in packets.iter_mut().filter(|it| executed && is_error(it, 1366)) {
                 let found = memchr::memmem::find(&packet.payload, VALUE.as_bytes());
                 packet.payload.truncate(found.unwrap_or(packet.payload.len()));

@@ -18,6 +18,7 @@ fn ledger() -> Ledger {
         charset: Charset::canonical(),
         capabilities: Capabilities::empty(),
         status: AUTOCOMMIT,
+        read_only: false,
         defaults: Arc::new(Defaults {
             tracked: ["sql_mode", "time_zone"].map(str::to_owned).into(),
             setup: "SET SESSION session_track_schema=ON".into(),
