@@ -30,7 +30,7 @@ mutations: servers ## does the replay notice a Tidegate that is wrong? Some ten 
 	@tests/mutations/run.sh
 
 # Without MySQL (it comes from Debian sid) the demo runs on MariaDB.
-demo: ## 3,000 rude clients against max_connections=50, without and with Tidegate; KEEP=1 leaves it up
+demo: ## 3,000 rude clients against max_connections=50, without and with Tidegate; a failover; KEEP=1 leaves it up
 	@tests/servers/install.sh mysql || tests/servers/install.sh mariadb
 	cargo build --locked --release --bin tidegate --example demo
 	@"$$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"/release/examples/demo

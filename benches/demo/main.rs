@@ -3,7 +3,8 @@
 //! 3,000 short-lived clients, about 400 at once, as a busy day of serverless functions makes them: each logs
 //! in, asks, thinks, runs a transaction, and vanishes; a third without a goodbye, and some frozen with
 //! the connection open. They go to a throwaway server with `max_connections=50`, first straight, then
-//! through Tidegate. Loopback only; servers and data are gone at the end, however it ends.
+//! through Tidegate. Then the primary of two servers is killed and its replica promoted. Loopback only;
+//! servers and data are gone at the end, however it ends.
 //!
 //! `KEEP=1` leaves both up afterwards, until Ctrl-C, and says how to log in.
 
@@ -12,6 +13,7 @@
 #![allow(clippy::expect_used, reason = "a lock is poisoned only by a client that panics")]
 
 mod clients;
+mod failover;
 mod report;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -50,6 +52,7 @@ fn main() {
     let through = run("Tidegate", &server, &tidegate.address());
 
     report::print(&format!("straight to {name}"), &straight, &through);
+    failover::play(flavor);
     if std::env::var_os("KEEP").is_some_and(|keep| keep != "0" && !keep.is_empty()) {
         keep(&server, &tidegate);
     }

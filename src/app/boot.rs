@@ -82,7 +82,8 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if primaries.count() > 1 {
         not_yet("target.role", "there can be only one \"primary\"");
     }
-    if settings.targets.iter().all(|target| target.role == Role::Replica) {
+    let all_replicas = settings.targets.iter().all(|target| target.role == Role::Replica);
+    if settings.targets.len() > 1 && all_replicas {
         not_yet("target.role", "one at least must be able to be the primary");
     }
     mistakes
@@ -176,11 +177,7 @@ fn dialer(
         }
     };
     let mut dialer = Dialer::new(target.address.clone(), tls, Arc::clone(metrics));
-    if settings.targets.len() > 1 {
-        let failover = &settings.failover;
-        dialer.patience =
-            Some(failover.probe_interval * failover.failures + failover.probe_timeout);
-    }
+    dialer.severable = settings.targets.len() > 1;
     dialer.init_query = settings.pool.init_query.as_str().into();
     dialer.ignored = settings.pool.pin_filter.clone().into();
     Ok(dialer)

@@ -33,8 +33,8 @@ pub struct Dialer {
     pub tls: Option<TargetTls>,
     /// For the whole of a dial.
     pub timeout: Duration,
-    /// A connection whose server vanishes is noticed this soon; `None`: within a minute.
-    pub patience: Option<Duration>,
+    /// Its connections are to be ended from outside, should the target be found dead.
+    pub severable: bool,
     /// Run once on each new connection.
     pub init_query: Arc<str>,
     /// `pool.pin_filter`, in lower case.
@@ -49,7 +49,7 @@ impl Dialer {
             address,
             tls,
             timeout: Duration::from_secs(10),
-            patience: None,
+            severable: false,
             init_query: "".into(),
             ignored: Arc::default(),
             learned: Mutex::default(),
@@ -97,11 +97,7 @@ impl Dialer {
         schema: Option<&str>,
     ) -> Result<Connection, BackendError> {
         let stream = net::connect(&self.address, self.timeout).await?;
-        let mut lever = None;
-        if let Some(patience) = self.patience {
-            stream.watch(patience)?;
-            lever = Some(Arc::new(stream.lever()?));
-        }
+        let lever = self.severable.then(|| stream.lever()).transpose()?.map(Arc::new);
         let mut connection = self.authenticate(stream, identity, password, schema).await?;
         connection.lever = lever;
         self.prepare(&mut connection).await?;

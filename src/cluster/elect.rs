@@ -1,7 +1,9 @@
 //! Who is primary: decided from what was seen of each target, and from who was before.
 //!
-//! Pure. It never guesses: where two targets take writes and neither provably replicates from the
-//! other, there is no primary, for what one of them takes the other will never have.
+//! Pure. It never guesses: what one of two primaries takes the other will never have. So a silent
+//! primary gives way only to one that was promoted while it was silent; one that comes back from the
+//! dead takes nothing over from whoever is primary then; and where one is promoted beside a living
+//! primary, or several take writes at the start, there is none.
 
 use std::time::Duration;
 
@@ -15,9 +17,10 @@ pub struct Observation {
     pub seen: Option<Sighting>,
     /// Probes that failed in a row since.
     pub strikes: u32,
-    /// More strikes than that is down for good.
+    /// So many that it is taken for dead.
     pub is_down: bool,
-    /// It has turned from read-only to writable without being down in between.
+    /// It has turned from read-only to writable without being down in between, and was not made the
+    /// primary for it yet.
     pub promoted: bool,
     /// So far behind its source that nobody should read there.
     pub is_behind: bool,
@@ -27,10 +30,10 @@ pub struct Observation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sighting {
     pub read_only: bool,
-    /// `server_uuid`, or on MariaDB its address as replicas name it.
+    /// `server_uuid`, on MariaDB `server_id`.
     pub identity: String,
-    /// The identity of the server it replicates from, while it does; `None` also where the account
-    /// may not ask.
+    /// The identity of the server it replicates from, by its first channel, while it does; `None` also
+    /// where the account may not ask.
     pub source: Option<String>,
     pub lag: Lag,
 }
@@ -38,8 +41,8 @@ pub struct Sighting {
 /// How far a replica is behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lag {
-    /// It is no replica by itself (a member of a group, a reader of a shared store), or the account
-    /// may not ask.
+    /// It is no replica by itself (a member of a group, a reader of a shared store), its source is
+    /// away, or the account may not ask.
     #[default]
     Unknown,
     Seconds(u64),
@@ -53,8 +56,11 @@ pub struct Topology {
     pub primary: Option<usize>,
     /// One more with each new primary.
     pub epoch: u64,
-    /// Targets that take writes though another one does.
+    /// Targets that take writes though they should not, or of which nobody knows whether they should.
     pub rivals: Vec<usize>,
+    /// Those that were found writable while another was primary: they are left alone until they have
+    /// been read-only.
+    pub stale: Vec<usize>,
     /// Those that reads may go to, the primary not among them.
     pub replicas: Vec<usize>,
 }
@@ -62,30 +68,46 @@ pub struct Topology {
 /// The topology that follows from `before` and what is seen now.
 pub fn elect(before: &Topology, targets: &[Observation]) -> Topology {
     // At the start nobody is preferred for being first to answer.
-    if before.epoch == 0 && !targets.iter().all(|it| it.seen.is_some() || it.strikes > 0) {
+    if before.epoch == 0 && !targets.iter().all(|it| it.seen.is_some() || it.is_down) {
         return before.clone();
     }
-    let writable: Vec<usize> = places(targets, Observation::is_writable);
-    let replicates = |one: &usize| {
-        writable.iter().any(|other| one != other && follows(&targets[*one], &targets[*other]))
-    };
-    let sources: Vec<usize> = writable.iter().copied().filter(|one| !replicates(one)).collect();
-    let current = before.primary.filter(|at| *at < targets.len());
-    let primary = match sources.as_slice() {
-        [only] => Some(*only),
-        [] => current.filter(|at| targets[*at].may_be_back()),
-        several => current
-            .filter(|at| several.contains(at))
-            .filter(|at| !several.iter().any(|other| other != at && targets[*other].promoted)),
-    };
-    let rivals = if sources.len() > 1 {
-        sources.into_iter().filter(|at| Some(*at) != primary).collect()
-    } else {
-        Vec::new()
+    let mut stale = before.stale.clone();
+    stale.retain(|at| targets.get(*at).is_some_and(Observation::takes_writes));
+    let named = targets.iter().position(|it| it.role == Role::Primary);
+    let may_be = |at: &usize| named.is_none_or(|named| named == *at) && !stale.contains(at);
+    let contenders: Vec<usize> =
+        places(targets, Observation::may_take_writes).into_iter().filter(may_be).collect();
+    let current = before.primary.filter(|at| contenders.contains(at));
+    let newcomers: Vec<usize> = contenders
+        .iter()
+        .copied()
+        .filter(|at| Some(*at) != current && !follows_one_of(*at, &contenders, targets))
+        .collect();
+    let answers = |at: &usize| targets.get(*at).is_some_and(|it| it.strikes == 0);
+    let promoted: Vec<usize> = newcomers
+        .iter()
+        .copied()
+        .filter(|at| answers(at) && targets.get(*at).is_some_and(|it| it.promoted))
+        .collect();
+    let (primary, rivals) = match (current, promoted.as_slice()) {
+        (Some(current), []) => {
+            if answers(&current) {
+                stale.extend(newcomers.iter().copied().filter(answers));
+            }
+            (Some(current), stale.clone())
+        }
+        (Some(current), [only]) if !answers(&current) => (Some(*only), stale.clone()),
+        (Some(current), several) => (None, [&[current], several].concat()),
+        (None, _) => match newcomers.as_slice() {
+            [only] if answers(only) => (Some(*only), stale.clone()),
+            [] if contenders.len() > 1 => (None, contenders),
+            [] | [_] => (None, stale.clone()),
+            several => (None, several.to_vec()),
+        },
     };
     let changed = primary.is_some() && primary != before.primary;
-    let replicas = places(targets, Observation::is_fit);
-    Topology { primary, epoch: before.epoch + u64::from(changed), rivals, replicas }
+    let replicas = places(targets, |it| it.reads() && it.strikes == 0);
+    Topology { primary, epoch: before.epoch + u64::from(changed), rivals, stale, replicas }
 }
 
 impl Observation {
@@ -108,37 +130,37 @@ impl Observation {
         self.is_down |= self.strikes >= failures;
     }
 
-    fn is_writable(&self) -> bool {
-        self.takes_writes() && self.strikes == 0
-    }
-
-    /// Not answering just now, and not known to have changed.
-    fn may_be_back(&self) -> bool {
-        self.takes_writes() && !self.is_down
-    }
-
-    fn is_fit(&self) -> bool {
-        let reads = match self.role {
-            Role::Auto => self.seen.as_ref().is_some_and(|seen| seen.read_only),
-            Role::Primary => false,
-            Role::Replica => self.seen.is_some(),
-        };
-        reads && self.strikes == 0 && !self.is_behind
-    }
-
-    fn takes_writes(&self) -> bool {
+    /// As far as is known.
+    pub fn takes_writes(&self) -> bool {
         match self.role {
             Role::Auto => self.seen.as_ref().is_some_and(|seen| !seen.read_only),
             Role::Primary => self.seen.is_some(),
             Role::Replica => false,
         }
     }
+
+    fn may_take_writes(&self) -> bool {
+        self.takes_writes() && !self.is_down
+    }
+
+    /// Fit to be read from.
+    pub fn reads(&self) -> bool {
+        let reads = match self.role {
+            Role::Auto => self.seen.as_ref().is_some_and(|seen| seen.read_only),
+            Role::Primary => false,
+            Role::Replica => self.seen.is_some(),
+        };
+        reads && !self.is_down && !self.is_behind
+    }
 }
 
-fn follows(one: &Observation, other: &Observation) -> bool {
-    let source = one.seen.as_ref().and_then(|seen| seen.source.as_ref());
-    let identity = other.seen.as_ref().map(|seen| &seen.identity);
-    source.is_some_and(|source| !source.is_empty() && Some(source) == identity)
+fn follows_one_of(at: usize, others: &[usize], targets: &[Observation]) -> bool {
+    let seen = |at: usize| targets.get(at).and_then(|it| it.seen.as_ref());
+    let Some(source) = seen(at).and_then(|it| it.source.as_ref()).filter(|it| !it.is_empty())
+    else {
+        return false;
+    };
+    others.iter().any(|other| *other != at && seen(*other).is_some_and(|it| it.identity == *source))
 }
 
 fn places(targets: &[Observation], is: impl Fn(&Observation) -> bool) -> Vec<usize> {
@@ -194,9 +216,12 @@ mod tests {
             (None, &[NEVER, UP], Some(1), &[]),
             // Two that take writes, and nothing tells which is right.
             (None, &[UP, UP], None, &[0, 1]),
+            (None, &[UP, SILENT], None, &[0, 1]),
             // One of them follows the other.
             (None, &[UP, LOOSE], Some(0), &[]),
-            (Some(1), &[UP, LOOSE], Some(0), &[]),
+            (Some(0), &[SILENT, LOOSE], Some(0), &[]),
+            // It was promoted by nothing but read_only = 0, and its source is back from the dead.
+            (Some(1), &[UP, LOOSE], Some(1), &[0]),
             // A probe that failed changes nothing yet.
             (Some(0), &[SILENT, REPLICA], Some(0), &[]),
             (Some(0), &[DOWN, REPLICA], None, &[]),
@@ -204,12 +229,15 @@ mod tests {
             (Some(0), &[SILENT, PROMOTED], Some(1), &[]),
             (Some(0), &[DOWN, PROMOTED], Some(1), &[]),
             (None, &[DOWN, PROMOTED], Some(1), &[]),
+            (Some(0), &[SILENT, PROMOTED, PROMOTED], None, &[0, 1, 2]),
             // The old one is back: as a replica, or as it was.
-            (Some(1), &[REPLICA, PROMOTED], Some(1), &[]),
-            (Some(1), &[UP, PROMOTED], Some(1), &[0]),
+            (Some(1), &[REPLICA, UP], Some(1), &[]),
+            (Some(1), &[UP, UP], Some(1), &[0]),
             // Promoted while the old one takes writes: two histories.
             (Some(0), &[UP, PROMOTED], None, &[0, 1]),
             (None, &[UP, PROMOTED], None, &[0, 1]),
+            (None, &[SILENT, PROMOTED], None, &[0, 1]),
+            (None, &[UP, SILENT], None, &[0, 1]),
             (None, &[REPLICA, PROMOTED], Some(1), &[]),
             // A switchover: both read-only for a moment.
             (Some(0), &[REPLICA, REPLICA], None, &[]),
@@ -226,6 +254,24 @@ mod tests {
             let moved = now.is_some() && now != primary;
             assert_eq!(after.epoch, 7 + u64::from(moved), "{primary:?}, {stories:?}");
         }
+    }
+
+    #[test]
+    fn who_was_left_behind_is_left_alone() {
+        let step = |before: &Topology, stories: [&str; 2]| {
+            elect(before, &[target(0, stories[0]), target(1, stories[1])])
+        };
+        let first = Topology { primary: Some(1), epoch: 2, ..Topology::default() };
+        let found = step(&first, [UP, UP]);
+        assert_eq!((found.primary, &*found.stale), (Some(1), &[0][..]));
+        let silent = step(&found, [UP, SILENT]);
+        assert_eq!((silent.primary, &*silent.rivals), (Some(1), &[0][..]));
+        let down = step(&silent, [UP, DOWN]);
+        assert_eq!((down.primary, &*down.rivals), (None, &[0][..]), "not even now");
+        assert_eq!(step(&down, [UP, UP]).primary, Some(1));
+        let replica = step(&down, [REPLICA, DOWN]);
+        assert_eq!((replica.primary, &*replica.stale), (None, &[][..]));
+        assert_eq!(step(&replica, [PROMOTED, DOWN]).primary, Some(0));
     }
 
     #[test]
@@ -262,7 +308,8 @@ mod tests {
         assert_eq!(replicas(Lag::Seconds(31)), [0; 0]);
         assert_eq!(replicas(Lag::Stopped), [0; 0]);
         targets[0].role = Role::Replica;
-        assert_eq!(elect(&Topology::default(), &targets).replicas, [0]);
+        let others = elect(&Topology { epoch: 1, ..Topology::default() }, &targets);
+        assert_eq!(others.replicas, [0]);
     }
 
     #[test]
@@ -270,9 +317,19 @@ mod tests {
         let unheard = Observation::default();
         let nobody = Topology::default();
         assert_eq!(elect(&nobody, &[target(0, UP), unheard.clone()]), nobody);
+        let missed_once = Observation { strikes: 1, ..unheard.clone() };
+        assert_eq!(elect(&nobody, &[target(0, UP), missed_once]), nobody);
         assert_eq!(elect(&nobody, &[target(0, UP), target(1, NEVER)]).primary, Some(0));
         let known = Topology { primary: Some(0), epoch: 1, ..Topology::default() };
         assert_eq!(elect(&known, &[target(0, UP), unheard]).primary, Some(0));
+    }
+
+    #[test]
+    fn a_ring_has_no_first() {
+        let mut targets = [target(0, UP), target(1, LOOSE)];
+        targets[0].seen.as_mut().unwrap().source = Some("1".into());
+        let now = elect(&Topology::default(), &targets);
+        assert_eq!((now.primary, &*now.rivals), (None, &[0, 1][..]));
     }
 
     #[test]
@@ -281,6 +338,13 @@ mod tests {
         targets[0].role = Role::Replica;
         assert_eq!(elect(&Topology::default(), &targets).primary, Some(1));
         targets[1].role = Role::Replica;
+        assert_eq!(elect(&Topology::default(), &targets).primary, None);
+        let mut targets = [target(0, REPLICA), target(1, UP)];
+        targets[0].role = Role::Primary;
+        let now = elect(&Topology::default(), &targets);
+        assert_eq!((now.primary, &*now.rivals), (Some(0), &[][..]));
+        let mut targets = [target(0, DOWN), target(1, PROMOTED)];
+        targets[0].role = Role::Primary;
         assert_eq!(elect(&Topology::default(), &targets).primary, None);
     }
 }

@@ -8,7 +8,7 @@ mod member;
 mod probe;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use crate::pool::{BorrowError, Borrowed, Pool, Want};
 use crate::secrets::Vault;
 use elect::{Observation, Sighting, Topology, elect};
 use member::{Means, Member};
-use probe::{Probe, pace};
+use probe::{Probe, REFUSED, SHORTEST, pace};
 
 pub struct Cluster {
     members: Vec<Member>,
@@ -96,19 +96,30 @@ impl Cluster {
         };
         member.learn(&means, || self.note(member, None)).await;
         if !self.may_move() {
-            self.adopt(Topology { primary: Some(at), epoch: 1, ..Topology::default() });
+            self.adopt(Topology { primary: Some(at), epoch: 1, ..Topology::default() }, &[]);
             return;
         }
         let mut probe = Probe::new(self.rules.failover.probe_timeout);
         loop {
-            let looked = probe.look(member, &self.vault).await;
-            if let Err(error) = &looked {
-                member.note_trouble(error);
-            }
-            self.note(member, looked.ok());
-            let pause = pace(self.rules.failover.probe_interval, self.is_calm());
+            let pause = match probe.look(member, &self.vault).await {
+                Ok(seen) => {
+                    self.note(member, Some(seen));
+                    pace(self.rules.failover.probe_interval, self.is_calm())
+                }
+                Err(error) => {
+                    let refused = member.note_trouble(&error);
+                    // Who refuses us is alive, and may well serve those who are in.
+                    let is_alive = matches!(&error, BackendError::Refused(it) if it.code != 1053);
+                    if !is_alive || !self.has_answered(member) {
+                        self.note(member, None);
+                    }
+                    let pause = pace(self.rules.failover.probe_interval, self.is_calm());
+                    if refused { pause.max(REFUSED) } else { pause }
+                }
+            };
+            tokio::time::sleep(SHORTEST.min(pause)).await;
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause.saturating_sub(SHORTEST)) => {}
                 () = member.suspected.notified() => {}
             }
         }
@@ -265,7 +276,7 @@ impl Cluster {
         let mut troubles: Vec<String> = troubles.collect();
         if self.may_move() {
             let read_only: Vec<usize> = {
-                let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let seen = self.seen();
                 let is = |it: &Observation| {
                     it.strikes == 0 && it.seen.as_ref().is_some_and(|it| it.read_only)
                 };
@@ -278,11 +289,18 @@ impl Cluster {
         (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
+    fn seen(&self) -> MutexGuard<'_, Vec<Observation>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Nothing needs a closer look.
     fn is_calm(&self) -> bool {
         let Some(primary) = self.primary() else { return false };
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(primary.at).is_some_and(|it| it.strikes == 0)
+        self.seen().get(primary.at).is_some_and(|it| it.strikes == 0)
+    }
+
+    fn has_answered(&self, member: &Member) -> bool {
+        self.seen().get(member.at).is_some_and(|it| it.seen.is_some())
     }
 
     /// `None`: it has not answered.
@@ -290,8 +308,10 @@ impl Cluster {
         if !self.may_move() {
             return;
         }
-        let topology = {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_calm = self.is_calm();
+        {
+            // Held over both: two that look at once must not be told in the wrong order.
+            let mut seen = self.seen();
             let Some(it) = seen.get_mut(member.at) else { return };
             if let Some(sighting) = looked {
                 member.set_trouble(None);
@@ -305,10 +325,13 @@ impl Cluster {
                 }
             }
             self.metrics.server.targets_up.at(member.at).set(i64::from(it.strikes == 0));
-            elect(&self.topology.borrow(), &seen)
-        };
-        self.adopt(topology);
-        if !self.is_calm() {
+            let topology = elect(&self.topology.borrow(), &seen);
+            if let Some(primary) = topology.primary.and_then(|at| seen.get_mut(at)) {
+                primary.promoted = false;
+            }
+            self.adopt(topology, &seen);
+        }
+        if was_calm && !self.is_calm() {
             // Whoever is to be the next primary is looked for now.
             for other in self.members.iter().filter(|other| other.at != member.at) {
                 other.suspected.notify_one();
@@ -316,20 +339,25 @@ impl Cluster {
         }
     }
 
-    fn adopt(&self, topology: Topology) {
+    fn adopt(&self, topology: Topology, seen: &[Observation]) {
         let before = self.topology.borrow().clone();
+        for member in &self.members {
+            let is_primary = topology.primary == Some(member.at);
+            let it = seen.get(member.at);
+            let reads = self.rules.reads && it.is_some_and(Observation::reads);
+            self.metrics.server.targets_primary.at(member.at).set(i64::from(is_primary));
+            let Some(pool) = member.pool() else { continue };
+            pool.stand(is_primary || reads);
+            // What it still takes, the next primary will never have.
+            let lost = before.primary == Some(member.at) && !is_primary;
+            if lost && it.is_some_and(Observation::takes_writes) {
+                pool.sever();
+            }
+        }
         if before == topology {
             return;
         }
         self.tell(&before, &topology);
-        for member in &self.members {
-            let is_primary = topology.primary == Some(member.at);
-            self.metrics.server.targets_primary.at(member.at).set(i64::from(is_primary));
-            if let Some(pool) = member.pool() {
-                let reads = self.rules.reads && topology.replicas.contains(&member.at);
-                pool.stand(is_primary || reads);
-            }
-        }
         if topology.epoch > before.epoch && before.epoch > 0 {
             self.metrics.server.failovers.inc();
         }

@@ -139,17 +139,22 @@ impl Session {
         borrowed.busy = false;
         let cluster = Arc::clone(&self.shared.cluster);
         cluster.suspect(borrowed.pool());
+        // Nothing runs there that a KILL could end.
+        if self.presence.detach().await {
+            return Err(Trouble::Server);
+        }
         let patience = self.shared.limits.borrow_timeout;
         let moved = tokio::select! {
             biased;
-            moved = cluster.moved_from(borrowed.pool().target(), patience) => moved,
+            // It may have asked somebody else by now, and must not have it done twice.
+            () = self.inbound.until_hung_up(&mut self.stream, &self.shared.buffers) => {
+                return Err(Trouble::Server);
+            }
             stop = self.presence.stop() => return Err(Trouble::Word(self.word_for(stop))),
+            moved = cluster.moved_from(borrowed.pool().target(), patience) => moved,
         };
         if !moved {
             return Err(Trouble::Word(Word::from_server(&refusal)));
-        }
-        if self.presence.detach().await {
-            return Err(Trouble::Server);
         }
         let next = match self.borrow().await {
             Ok(next) => next,

@@ -85,20 +85,6 @@ impl Socket {
         Ok(socket.tcp_nodelay()? && socket.keepalive()? && patience == [true; 4])
     }
 
-    /// A peer that vanishes is noticed this soon, to a second or so: idle or waiting for an answer, by
-    /// keepalive, and with bytes under way.
-    pub fn watch(&self, patience: Duration) -> io::Result<()> {
-        let Io::Tcp(tcp) = &self.io else { return Ok(()) };
-        let socket = SockRef::from(tcp);
-        // The kernel counts them in whole seconds.
-        let step = (patience / (KEEPALIVE_RETRIES + 1)).max(Duration::from_secs(1));
-        let keepalive = TcpKeepalive::new().with_time(step).with_interval(step);
-        socket.set_tcp_keepalive(&keepalive)?;
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(patience))?;
-        Ok(())
-    }
-
     pub fn lever(&self) -> io::Result<Lever> {
         match &self.io {
             Io::Tcp(tcp) => Lever::of(tcp),

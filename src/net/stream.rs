@@ -5,7 +5,6 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -127,11 +126,6 @@ impl Stream {
 
     pub fn lever(&self) -> io::Result<Lever> {
         self.socket().lever()
-    }
-
-    /// See [`Socket::watch`].
-    pub fn watch(&self, patience: Duration) -> io::Result<()> {
-        self.socket().watch(patience)
     }
 
     /// Sets the socket's options; what [`super::connect`] and [`super::Listener::accept`] return

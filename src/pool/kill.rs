@@ -29,6 +29,13 @@ impl Pool {
             let mut passwords = vec![&account.target.password];
             passwords.extend(&account.target.previous);
             let mut side = self.0.dialer.dial(identity, &passwords, None).await?;
+            // A server's ids only grow: this one has begun anew since, and whoever has that id now is
+            // somebody else.
+            if side.id < id {
+                side.close(CLOSE_PATIENCE).await;
+                drop(permit);
+                return Ok(());
+            }
             let what = if query_only { "KILL QUERY" } else { "KILL" };
             let killed = side.query(&format!("{what} {id}")).await.map(drop);
             side.close(CLOSE_PATIENCE).await;

@@ -213,10 +213,13 @@ pub const RULES: &[Rule] = &[
         name: "tracked_changes",
         why: "the order of the changes in an OK is the server's whim; bug: the state of \
               the transaction, which MySQL reports by default, is never reported, and what is left \
-              out leaves the flag state_changed",
+              out leaves the flag state_changed. An EOF has the flag and never the change",
         apply: |_, _, packets| {
             for packet in packets {
                 sort_changes(&mut packet.payload);
+                if let [0xfe, _, _, _, flags] = packet.payload.as_mut_slice() {
+                    *flags &= !STATE_CHANGED;
+                }
             }
         },
     },

@@ -32,6 +32,7 @@ pub mod binary;
 pub mod certificates;
 pub mod client;
 pub mod fake;
+pub mod pair;
 pub mod process;
 pub mod servers;
 pub mod squeezed;
