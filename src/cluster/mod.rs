@@ -193,7 +193,9 @@ impl Cluster {
         access: Access,
     ) -> Result<Borrowed, BorrowError> {
         if let Some(refusal) = self.refusal() {
-            return Err(BorrowError::Login(BackendError::Refused(refusal)));
+            let error = BorrowError::Login(BackendError::Refused(refusal));
+            self.metrics.borrow.failures.of(error.label()).inc();
+            return Err(error);
         }
         let started = Instant::now();
         let mut topology = self.topology.subscribe();
@@ -216,6 +218,7 @@ impl Cluster {
                 let _ = tokio::time::timeout(patience, moved).await;
             };
             let Some(pool) = pool else {
+                let _waiting = Waiting::count(&self.metrics.borrow.waiting);
                 changed.await;
                 if started.elapsed() >= want.patience {
                     return Err(self.nobody_in_time(started.elapsed()));
@@ -244,7 +247,11 @@ impl Cluster {
     }
 
     fn nobody_in_time(&self, waited: Duration) -> BorrowError {
-        BorrowError::Timeout { waited, in_use: 0, bound: 0, trouble: self.why_nobody() }
+        let error =
+            BorrowError::Timeout { waited, in_use: 0, bound: 0, trouble: self.why_nobody() };
+        self.metrics.borrow.failures.of(error.label()).inc();
+        self.metrics.borrow.wait.observe(waited.as_secs_f64());
+        error
     }
 
     fn primary(&self) -> Option<&Member> {
@@ -386,5 +393,21 @@ impl Cluster {
                 "several targets take writes; make all but one of them read-only"
             );
         }
+    }
+}
+
+/// A statement that waits for a primary.
+struct Waiting<'a>(&'a prometheus::IntGauge);
+
+impl<'a> Waiting<'a> {
+    fn count(gauge: &'a prometheus::IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -300,6 +300,9 @@ impl Session {
         let released = self.ledger.is_released();
         if dying || released || borrowed.busy || reply.has_leftover() {
             tracing::debug!(connection = borrowed.id, "closing a connection after its reply");
+            if dying {
+                self.shared.cluster.suspect(borrowed.pool());
+            }
             // The server's last words tell the client of its transaction; after any other reply it
             // would go on as if there still were one.
             let untold = !dying && self.ledger.in_transaction();
