@@ -154,6 +154,11 @@ impl Diagnostics {
         Some(format!("SIGNAL SQLSTATE '{state}' SET MESSAGE_TEXT='{message}',MYSQL_ERRNO={code}"))
     }
 
+    /// The list is known, and empty.
+    pub fn lists_nothing(&self) -> bool {
+        !self.untold && self.conditions.is_empty()
+    }
+
     pub fn is_clean(&self) -> bool {
         self.warnings == 0
     }

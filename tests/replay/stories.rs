@@ -384,6 +384,17 @@ pub const STORIES: &[Story] = &[
         1: SELECT FOUND_ROWS()",
     ),
     story(
+        "an error that is counted and not listed",
+        2,
+        "
+        1! login app schema=-
+        1: SET max_error_count = 0
+        1: UPDATE t1 SET s = 'a' WHERE n = 1
+        2: SELECT CAST('a' AS SIGNED)
+        1: GET DIAGNOSTICS @n = NUMBER
+        1: SELECT @n",
+    ),
+    story(
         "an insert id told in vain",
         1,
         "

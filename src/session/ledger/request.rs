@@ -200,7 +200,10 @@ impl Ledger {
     /// What the statement asks about is not on the connection it will get.
     fn is_gone(&self, reading: Reading, held: bool) -> bool {
         let counts = Hints::FOUND_ROWS | Hints::ROW_COUNT;
-        let nothing_left = self.diagnostics.is_clean() && !reading.hints.intersects(counts);
+        // Under max_error_count = 0 an error is counted and not listed.
+        let unlisted = reading.head == Head::Get && self.diagnostics.lists_nothing();
+        let clean = self.diagnostics.is_clean() || unlisted;
+        let nothing_left = clean && !reading.hints.intersects(counts);
         let listed = held && self.pins.contains(Pin::Warnings);
         let rows_elsewhere = reading.hints.contains(Hints::FOUND_ROWS) && !self.found_rows_there;
         rows_elsewhere || ((!held || self.asked) && !nothing_left && !listed)
