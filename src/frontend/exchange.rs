@@ -400,6 +400,11 @@ impl Session {
         borrowed.busy = true;
         loop {
             let questions = self.ledger.questions();
+            if questions.is_empty() {
+                // Asking on would never end; who is not sure holds.
+                borrowed.busy = false;
+                return Disposition::Hold;
+            }
             let texts: Vec<_> = questions.iter().map(Question::text).collect();
             let asked: Vec<_> = texts
                 .iter()
