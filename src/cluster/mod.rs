@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::backend::{BackendError, Dialer, Facts};
 use crate::config::{self, Access};
 use crate::lifecycle::Lifecycle;
-use crate::metrics::Metrics;
+use crate::metrics::{Counted, Metrics};
 use crate::pool::{BorrowError, Borrowed, Pool, Want};
 use crate::secrets::Vault;
 use elect::{Observation, Sighting, Topology, elect};
@@ -218,7 +218,7 @@ impl Cluster {
                 let _ = tokio::time::timeout(patience, moved).await;
             };
             let Some(pool) = pool else {
-                let _waiting = Waiting::count(&self.metrics.borrow.waiting);
+                let _waiting = Counted::one(&self.metrics.borrow.waiting);
                 changed.await;
                 if started.elapsed() >= want.patience {
                     return Err(self.nobody_in_time(started.elapsed()));
@@ -393,21 +393,5 @@ impl Cluster {
                 "several targets take writes; make all but one of them read-only"
             );
         }
-    }
-}
-
-/// A statement that waits for a primary.
-struct Waiting<'a>(&'a prometheus::IntGauge);
-
-impl<'a> Waiting<'a> {
-    fn count(gauge: &'a prometheus::IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }

@@ -1,5 +1,5 @@
 //! Errors that need not be the client's to hear: the request did not run, and would if its statement
-//! were prepared once more, or if the server had room for it.
+//! were prepared once more, if the server had room for it, or if it came to the primary.
 //!
 //! Owns which errors prove that, and what is done about them, once. It heals nothing that may have
 //! run: 1243 must name the very statement that was sent, for a procedure may say it of another, and

@@ -6,6 +6,7 @@
 
 mod borrow;
 mod client;
+mod counted;
 mod family;
 mod labels;
 mod make;
@@ -19,6 +20,7 @@ use prometheus::{Registry, TextEncoder};
 
 pub use borrow::Borrow;
 pub use client::Client;
+pub use counted::Counted;
 pub use family::{By, Family, Label};
 pub use labels::{
     BorrowFailure, BorrowWay, Cure, DialOutcome, Direction, Labels, LoginOutcome, PrepareWay,

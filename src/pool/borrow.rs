@@ -11,7 +11,7 @@ use super::rack::Seated;
 use super::shelf::Fit;
 use super::{BorrowError, Borrowed, CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
 use crate::backend::{BackendError, Connection, Identity};
-use crate::metrics::{BorrowWay, DialOutcome, ServerState};
+use crate::metrics::{BorrowWay, Counted, DialOutcome, ServerState};
 use crate::secrets::{Account, Password};
 use crate::session::SessionState;
 
@@ -298,20 +298,5 @@ impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.0.0.waiting.fetch_sub(1, Ordering::Relaxed);
         self.0.0.metrics.borrow.waiting.dec();
-    }
-}
-
-struct Counted<'a>(&'a prometheus::IntGauge);
-
-impl<'a> Counted<'a> {
-    fn one(gauge: &'a prometheus::IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
