@@ -63,17 +63,27 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if !mistakes.is_empty() {
         return mistakes;
     }
-    if let Err(error) = secrets::load(&settings.secrets) {
-        let mistake = |problem: secrets::Problem| {
-            Mistake::in_file(problem.file, problem.line, "", problem.what)
-        };
-        mistakes.extend(error.problems.into_iter().map(mistake));
-    }
     let place = match settings.source() {
         Source::File(path) => Place::File { path: path.clone(), line: None },
         Source::Environment => Place::Environment,
         Source::CommandLine { .. } => Place::CommandLine,
     };
+    let watcher = &settings.failover.username;
+    match secrets::load(&settings.secrets) {
+        Err(error) => {
+            let mistake = |problem: secrets::Problem| {
+                Mistake::in_file(problem.file, problem.line, "", problem.what)
+            };
+            mistakes.extend(error.problems.into_iter().map(mistake));
+        }
+        Ok(secrets) => {
+            let known = secrets.accounts.iter().any(|it| *it.username == **watcher);
+            if !watcher.is_empty() && !known {
+                let why = format!("no user {watcher:?} in the secrets");
+                mistakes.push(Mistake::new(place.clone(), "failover.username", why));
+            }
+        }
+    }
     let mut not_yet = |key: &str, why: &str| mistakes.push(Mistake::new(place.clone(), key, why));
     if matches!(settings.admin.http, Some(Address::Unix(_))) {
         not_yet("admin.http", "this version serves it on host:port only");

@@ -46,8 +46,19 @@ pub enum Lag {
     #[default]
     Unknown,
     Seconds(u64),
-    /// It is one, and does not replicate.
+    /// It is one, and does not replicate; or it replicates from nobody, so that what it has may be
+    /// old; or its group has not taken it in.
     Stopped,
+}
+
+/// What may be borrowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    #[default]
+    Nothing,
+    /// Nothing of the primary's.
+    Primary,
+    Everything,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +74,15 @@ pub struct Topology {
     pub stale: Vec<usize>,
     /// Those that reads may go to, the primary not among them.
     pub replicas: Vec<usize>,
+    /// What an operator keeps from being borrowed; the election passes it on.
+    pub hold: Hold,
+}
+
+impl Topology {
+    /// The primary, if it may be borrowed from.
+    pub fn writer(&self) -> Option<usize> {
+        self.primary.filter(|_| self.hold == Hold::Nothing)
+    }
 }
 
 /// The topology that follows from `before` and what is seen now.
@@ -107,7 +127,8 @@ pub fn elect(before: &Topology, targets: &[Observation]) -> Topology {
     };
     let changed = primary.is_some() && primary != before.primary;
     let replicas = places(targets, |it| it.reads() && it.strikes == 0);
-    Topology { primary, epoch: before.epoch + u64::from(changed), rivals, stale, replicas }
+    let epoch = before.epoch + u64::from(changed);
+    Topology { primary, epoch, rivals, stale, replicas, hold: before.hold }
 }
 
 impl Observation {

@@ -17,6 +17,8 @@ use crate::wire::{ErrPacket, Meaning};
 pub(super) struct Member {
     pub name: String,
     pub role: config::Role,
+    /// Whose account looks at it; empty: the first that can log in.
+    pub watcher: String,
     /// Its place among the targets.
     pub at: usize,
     dialer: Arc<Dialer>,
@@ -24,6 +26,8 @@ pub(super) struct Member {
     trouble: Mutex<Option<Trouble>>,
     /// Somebody has met what may mean that it is down, or demoted.
     pub suspected: Notify,
+    /// The connection that is not the pool's: to look at it, and to move the primary.
+    pub link: tokio::sync::Mutex<Option<Connection>>,
 }
 
 struct Ready {
@@ -59,15 +63,17 @@ pub(super) struct Means<'a> {
 }
 
 impl Member {
-    pub fn new(at: usize, name: String, role: config::Role, dialer: Dialer) -> Self {
+    pub fn new(at: usize, target: config::Target, watcher: String, dialer: Dialer) -> Self {
         Self {
-            name,
-            role,
+            name: target.name,
+            role: target.role,
+            watcher,
             at,
             dialer: Arc::new(dialer),
             ready: OnceLock::new(),
             trouble: Mutex::default(),
             suspected: Notify::new(),
+            link: tokio::sync::Mutex::default(),
         }
     }
 
@@ -107,11 +113,12 @@ impl Member {
         }
     }
 
-    /// The first account that can log in speaks for all.
+    /// The first account that can log in speaks for all, where none is named.
     pub async fn log_in(&self, vault: &Vault) -> Result<Connection, BackendError> {
         let generation = vault.current();
         let mut last = BackendError::NoAccount;
-        for account in generation.accounts() {
+        let is_meant = |name: &str| self.watcher.is_empty() || name == self.watcher;
+        for account in generation.accounts().filter(|it| is_meant(&it.username)) {
             let identity = Identity {
                 username: Arc::clone(&account.target.username),
                 generation: generation.number,

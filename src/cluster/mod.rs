@@ -4,8 +4,10 @@
 //! see: it is the primary. It never borrows by itself.
 
 mod elect;
+mod hold;
 mod member;
 mod probe;
+mod switchover;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,22 +15,27 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+pub use elect::{Hold, Lag, Observation, Sighting, Topology, elect};
+pub use probe::{replication, sighting};
+pub use switchover::{Switched, SwitchoverError, SwitchoverOrder};
+
 use crate::backend::{BackendError, Dialer, Facts};
 use crate::config::{self, Access};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::{Counted, Metrics};
 use crate::pool::{BorrowError, Borrowed, Pool, Want};
 use crate::secrets::Vault;
-use elect::{Observation, Sighting, Topology, elect};
+use hold::Holds;
 use member::{Means, Member};
-use probe::{Probe, REFUSED, SHORTEST, pace};
+use probe::{REFUSED, SHORTEST, look, pace};
 
 pub struct Cluster {
     members: Vec<Member>,
     seen: Mutex<Vec<Observation>>,
     topology: watch::Sender<Topology>,
-    /// The same primary, to be read without a lock; [`NOBODY`] if there is none.
-    primary: AtomicUsize,
+    /// The primary while it may be borrowed from, to be read without a lock; else [`NOBODY`].
+    writer: AtomicUsize,
+    holds: Mutex<Holds>,
     rules: Rules,
     vault: Arc<Vault>,
     metrics: Arc<Metrics>,
@@ -56,17 +63,17 @@ impl Cluster {
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
-        let members = targets
-            .into_iter()
-            .enumerate()
-            .map(|(at, (target, dialer))| Member::new(at, target.name, target.role, dialer));
+        let members = targets.into_iter().enumerate().map(|(at, (target, dialer))| {
+            Member::new(at, target, rules.failover.username.clone(), dialer)
+        });
         let members: Vec<Member> = members.collect();
         let observation = |member: &Member| Observation { role: member.role, ..Default::default() };
         Self {
             seen: Mutex::new(members.iter().map(observation).collect()),
             members,
             topology: watch::Sender::new(Topology::default()),
-            primary: AtomicUsize::new(NOBODY),
+            writer: AtomicUsize::new(NOBODY),
+            holds: Mutex::default(),
             rules,
             vault,
             metrics,
@@ -99,9 +106,9 @@ impl Cluster {
             self.adopt(Topology { primary: Some(at), epoch: 1, ..Topology::default() }, &[]);
             return;
         }
-        let mut probe = Probe::new(self.rules.failover.probe_timeout);
         loop {
-            let pause = match probe.look(member, &self.vault).await {
+            let patience = self.rules.failover.probe_timeout;
+            let pause = match look(member, &self.vault, patience).await {
                 Ok(seen) => {
                     self.note(member, Some(seen));
                     pace(self.rules.failover.probe_interval, self.is_calm())
@@ -174,11 +181,14 @@ impl Cluster {
         if access == Access::ReadOnly {
             return Box::pin(self.borrow_from_whoever(want, access)).await;
         }
-        if let Some(pool) = self.primary().and_then(Member::pool) {
-            if !self.may_move() {
-                return pool.borrow(want).await;
-            }
-            if let Some(borrowed) = pool.borrow_at_once(want).await {
+        if let Some(pool) = self.writer_at().and_then(|at| self.pool_of(at)) {
+            // Where there is one target, nobody needs to look up from its queue.
+            let borrowed = if self.may_move() {
+                pool.borrow_at_once(want).await
+            } else {
+                Some(pool.borrow(want).await?)
+            };
+            if let Some(borrowed) = borrowed.and_then(|it| self.unless_held(it)) {
                 return Ok(borrowed);
             }
         }
@@ -203,24 +213,20 @@ impl Cluster {
             let patience = want.patience.saturating_sub(started.elapsed());
             let before = topology.borrow_and_update().clone();
             let pool = match access {
-                Access::ReadWrite => before.primary.and_then(|at| self.pool_of(at)),
+                Access::ReadWrite => before.writer().and_then(|at| self.pool_of(at)),
                 Access::ReadOnly => self.reader(&before),
             };
             let serves = pool.map(Pool::target);
-            let changed = async {
-                let moved = topology.wait_for(|now| match access {
-                    Access::ReadWrite => now.primary != serves,
-                    Access::ReadOnly => match serves {
-                        Some(at) => !self.reads(now, at),
-                        None => self.reader(now).is_some(),
-                    },
-                });
-                let _ = tokio::time::timeout(patience, moved).await;
-            };
+            let changed = topology.wait_for(|now| match access {
+                Access::ReadWrite => now.writer() != serves,
+                Access::ReadOnly => match serves {
+                    Some(at) => !self.reads(now, at),
+                    None => self.reader(now).is_some(),
+                },
+            });
             let Some(pool) = pool else {
                 let _waiting = Counted::one(&self.metrics.borrow.waiting);
-                changed.await;
-                if started.elapsed() >= want.patience {
+                if tokio::time::timeout(patience, changed).await.is_err() {
                     return Err(self.nobody_in_time(started.elapsed()));
                 }
                 continue;
@@ -228,22 +234,35 @@ impl Cluster {
             let want = Want { patience, ..*want };
             tokio::select! {
                 biased;
-                borrowed = pool.borrow(&want) => return borrowed,
-                () = changed => {}
+                borrowed = pool.borrow(&want) => {
+                    let borrowed = borrowed?;
+                    let serves = match access {
+                        Access::ReadWrite => self.unless_held(borrowed),
+                        Access::ReadOnly => Some(borrowed),
+                    };
+                    if let Some(borrowed) = serves {
+                        return Ok(borrowed);
+                    }
+                }
+                _ = changed => {}
             }
         }
     }
 
     /// The fit replica with the least to do; the primary where there is none, if it may be.
     fn reader(&self, topology: &Topology) -> Option<&Pool> {
+        if topology.hold == Hold::Everything {
+            return None;
+        }
         let replicas = topology.replicas.iter().filter_map(|at| self.pool_of(*at));
-        let primary = topology.primary.filter(|_| self.rules.failover.read_only_fallback);
+        let primary = topology.writer().filter(|_| self.rules.failover.read_only_fallback);
         replicas.min_by_key(|pool| pool.load()).or_else(|| self.pool_of(primary?))
     }
 
     fn reads(&self, topology: &Topology, at: usize) -> bool {
         let fallback = self.rules.failover.read_only_fallback && topology.replicas.is_empty();
-        topology.replicas.contains(&at) || (fallback && topology.primary == Some(at))
+        topology.hold != Hold::Everything
+            && (topology.replicas.contains(&at) || (fallback && topology.writer() == Some(at)))
     }
 
     fn nobody_in_time(&self, waited: Duration) -> BorrowError {
@@ -255,7 +274,15 @@ impl Cluster {
     }
 
     fn primary(&self) -> Option<&Member> {
-        self.members.get(self.primary.load(Ordering::Acquire))
+        let primary = self.topology.borrow().primary;
+        primary.and_then(|at| self.members.get(at))
+    }
+
+    /// The primary's place, if it may be borrowed from.
+    fn writer_at(&self) -> Option<usize> {
+        // Against whoever holds it and then counts what is in use.
+        let writer = self.writer.load(Ordering::SeqCst);
+        (writer != NOBODY).then_some(writer)
     }
 
     /// Where nobody has answered yet, and all that was heard is that we may not log in.
@@ -268,6 +295,11 @@ impl Cluster {
     }
 
     fn why_nobody(&self) -> Option<String> {
+        match self.topology.borrow().hold {
+            Hold::Everything => return Some("paused by an operator".to_owned()),
+            Hold::Primary => return Some("the primary is being moved by an operator".to_owned()),
+            Hold::Nothing => {}
+        }
         let names = |places: &[usize]| {
             let named = places.iter().filter_map(|at| self.members.get(*at));
             named.map(|member| member.name.as_str()).collect::<Vec<_>>().join(" and ")
@@ -368,7 +400,7 @@ impl Cluster {
         if topology.epoch > before.epoch && before.epoch > 0 {
             self.metrics.server.failovers.inc();
         }
-        self.primary.store(topology.primary.unwrap_or(NOBODY), Ordering::Release);
+        self.writer.store(topology.writer().unwrap_or(NOBODY), Ordering::SeqCst);
         self.topology.send_replace(topology);
     }
 

@@ -1,4 +1,4 @@
-//! Looking at each target on a clock, on a connection of its own.
+//! Looking at each target on a clock, on its link, which is not the pool's.
 //!
 //! Owns the questions and the pace. What follows from the answers is [`super::elect`]'s to say.
 
@@ -20,45 +20,36 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(50);
 /// After a login that was refused: some lock accounts that try too often.
 pub(super) const REFUSED: Duration = Duration::from_secs(10);
 
-pub(super) struct Probe {
-    link: Option<Connection>,
+/// What it says of itself. A link that has failed is made anew the next time.
+pub(super) async fn look(
+    member: &Member,
+    vault: &Arc<Vault>,
     timeout: Duration,
-}
-
-impl Probe {
-    pub fn new(timeout: Duration) -> Self {
-        Self { link: None, timeout }
-    }
-
-    /// What it says of itself. A link that has failed is made anew the next time.
-    pub async fn look(
-        &mut self,
-        member: &Member,
-        vault: &Arc<Vault>,
-    ) -> Result<Sighting, BackendError> {
-        let mut link = self.link.take();
-        let asked = async {
-            if let Some(mut connection) = link.take()
-                && let Ok(seen) = sighting(&mut connection).await
-            {
-                return Ok((connection, seen));
-            }
-            // None there was, or it was closed for its age by a server that is well.
-            let mut connection = member.log_in(vault).await?;
-            let seen = sighting(&mut connection).await?;
-            Ok((connection, seen))
-        };
-        let answered = tokio::time::timeout(self.timeout, asked).await;
-        let (mut connection, mut seen) =
-            answered.unwrap_or(Err(BackendError::Timeout(self.timeout)))?;
-        // It may wait for a STOP REPLICA that waits for a transaction: no sign of illness.
-        let told = tokio::time::timeout(self.timeout, replication(&mut connection)).await;
-        if let Ok(Ok((source, lag))) = told {
-            (seen.source, seen.lag) = (source, lag);
-            self.link = Some(connection);
+) -> Result<Sighting, BackendError> {
+    // A switchover may have it for longer: it asks for itself whether the target lives.
+    let mut link = member.link.lock().await;
+    let mut known = link.take();
+    let asked = async {
+        if let Some(mut connection) = known.take()
+            && let Ok(seen) = sighting(&mut connection).await
+        {
+            return Ok((connection, seen));
         }
-        Ok(seen)
+        // None there was, or it was closed for its age by a server that is well.
+        let mut connection = member.log_in(vault).await?;
+        let seen = sighting(&mut connection).await?;
+        Ok((connection, seen))
+    };
+    let answered = tokio::time::timeout(timeout, asked).await;
+    let (mut connection, mut seen) = answered.unwrap_or(Err(BackendError::Timeout(timeout)))?;
+    // It may wait for a STOP REPLICA that waits for a transaction: no sign of illness.
+    match tokio::time::timeout(timeout, replication(&mut connection)).await {
+        Ok(Ok(told)) => (seen.source, seen.lag) = told,
+        Ok(Err(BackendError::Refused(_))) => {}
+        Ok(Err(_)) | Err(_) => return Ok(seen),
     }
+    *link = Some(connection);
+    Ok(seen)
 }
 
 /// How long to wait before the next look.
@@ -79,7 +70,8 @@ const SECONDS_BEHIND: usize = 32;
 const SOURCE_ID: usize = 39;
 const SOURCE_UUID: usize = 40;
 
-async fn sighting(connection: &mut Connection) -> Result<Sighting, BackendError> {
+/// Its role and its name. Not cancel-safe: the connection must be closed then.
+pub async fn sighting(connection: &mut Connection) -> Result<Sighting, BackendError> {
     let identity =
         if connection.facts.mariadb { "@@GLOBAL.server_id" } else { "@@GLOBAL.server_uuid" };
     let rows = connection.query(&format!("{QUESTION}{identity}")).await?;
@@ -91,13 +83,13 @@ async fn sighting(connection: &mut Connection) -> Result<Sighting, BackendError>
     Ok(Sighting { read_only, identity, ..Sighting::default() })
 }
 
-async fn replication(connection: &mut Connection) -> Result<(Option<String>, Lag), BackendError> {
-    let rows = match connection.query(REPLICATION).await {
-        Ok(rows) => rows,
-        Err(BackendError::Refused(_)) => return Ok((None, Lag::Unknown)),
-        Err(error) => return Err(error),
-    };
-    let Some(row) = rows.first() else { return Ok((None, Lag::Unknown)) };
+/// Whose replica it is, and how far behind; refused where the account may not ask. Not cancel-safe,
+/// as above.
+pub async fn replication(
+    connection: &mut Connection,
+) -> Result<(Option<String>, Lag), BackendError> {
+    let rows = connection.query(REPLICATION).await?;
+    let Some(row) = rows.first() else { return Ok((None, alone(connection).await?)) };
     let said = |place: usize| row.get(place).cloned().flatten();
     let runs = |place: usize| said(place).is_some_and(|said| said != "No");
     let source = said(if connection.facts.mariadb { SOURCE_ID } else { SOURCE_UUID });
@@ -111,3 +103,23 @@ async fn replication(connection: &mut Connection) -> Result<(Option<String>, Lag
         _ => (source, Lag::Stopped),
     })
 }
+
+/// It replicates from nobody by itself. A member of a group gets what it has from the group, and a
+/// reader of a shared store from the store; what anybody else has may be old.
+async fn alone(connection: &mut Connection) -> Result<Lag, BackendError> {
+    let question = if connection.facts.mariadb { GALERA } else { GROUP };
+    let rows = match connection.query(question).await {
+        Ok(rows) => rows,
+        // No part of it was built in, or the account may not look.
+        Err(BackendError::Refused(_)) => return Ok(Lag::Unknown),
+        Err(error) => return Err(error),
+    };
+    let state = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+    Ok(if state.is_some_and(|state| state == "ONLINE") { Lag::Unknown } else { Lag::Stopped })
+}
+
+const GROUP: &str = "SELECT IF(@@GLOBAL.innodb_read_only, 'ONLINE', (SELECT MEMBER_STATE \
+     FROM performance_schema.replication_group_members WHERE MEMBER_ID = @@GLOBAL.server_uuid))";
+
+const GALERA: &str = "SELECT IF(@@GLOBAL.innodb_read_only OR VARIABLE_VALUE = 'Synced', 'ONLINE', '') \
+     FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_local_state_comment'";

@@ -208,6 +208,7 @@ fn failover(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Failover {
             default.read_only_fallback,
             scalar::flag,
         ),
+        username: section.value("username", default.username, scalar::text),
     };
     found.extend(section.close());
     failover

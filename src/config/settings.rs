@@ -167,6 +167,9 @@ pub struct Failover {
     pub failures: u32,
     pub max_replica_lag: Duration,
     pub read_only_fallback: bool,
+    /// Who looks at the targets and moves the primary, by the name clients would log in with; empty:
+    /// the first account that can log in.
+    pub username: String,
 }
 
 impl Default for Failover {
@@ -177,6 +180,7 @@ impl Default for Failover {
             failures: 3,
             max_replica_lag: Duration::from_secs(30),
             read_only_fallback: true,
+            username: String::new(),
         }
     }
 }

@@ -177,6 +177,12 @@ impl Pool {
         self.0.seats.status().max_size
     }
 
+    /// Connections in use, or on their way to somebody.
+    pub fn in_use(&self) -> usize {
+        let seats = self.0.seats.status();
+        seats.size.saturating_sub(seats.available)
+    }
+
     /// Connections in use, and statements that wait for one.
     pub fn load(&self) -> usize {
         let alive = self.usable().saturating_sub(self.0.live.available_permits());

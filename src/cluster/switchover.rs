@@ -1,0 +1,397 @@
+//! Moving the primary on purpose, between servers that replicate by GTID: statements wait while the
+//! old one is made read-only, the new one applies what is left, and takes writes.
+//!
+//! Owns the order of the steps and the way back from each. The way back ends where the new one may
+//! have taken writes: then nothing is touched any more, and [`super::elect`] says what follows from
+//! what is seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::MutexGuard;
+use tokio::time::Instant;
+
+use super::Cluster;
+use super::elect::{Lag, Observation};
+use super::member::Member;
+use crate::backend::{BackendError, Connection};
+use crate::pool::Pool;
+use crate::secrets::Vault;
+
+#[derive(Clone, Debug)]
+pub struct SwitchoverOrder {
+    /// The target's name.
+    pub to: String,
+    /// How long statements may be kept waiting.
+    pub within: Duration,
+    /// Who is not done in half of that loses the connection.
+    pub force: bool,
+}
+
+/// What was done.
+#[derive(Clone, Debug)]
+pub struct Switched {
+    pub from: String,
+    pub to: String,
+    /// How long statements were kept waiting.
+    pub paused: Duration,
+    /// Of that, until the last transaction had ended.
+    pub quiet_after: Duration,
+}
+
+/// But for the last two, the old primary is what it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchoverError {
+    #[error("there is no target {name:?}; there are {known}")]
+    Unknown { name: String, known: String },
+    #[error("{0:?} is the primary already")]
+    Already(String),
+    #[error("there is no primary to move{}", .0.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    NoPrimary(Option<String>),
+    #[error("another switchover is under way")]
+    UnderWay,
+    #[error("{name:?} cannot take over: {why}")]
+    Unfit { name: String, why: &'static str },
+    #[error(
+        "{in_use} connections to {name:?} were still in use after {waited:?}: transactions, or \
+         clients that hold one (SHOW PINS); FORCE cuts them"
+    )]
+    Busy { name: String, in_use: usize, waited: Duration },
+    #[error("{name:?} had not applied all of the primary's transactions after {waited:?}")]
+    Behind { name: String, waited: Duration },
+    #[error("{name:?}, {doing}: {error}")]
+    Failed { name: String, doing: &'static str, error: BackendError },
+    /// The old primary could not be made what it was.
+    #[error("{what}; and {name:?} is still read-only: {error}")]
+    Stuck { what: Box<Self>, name: String, error: BackendError },
+    #[error("{name:?} may be taking writes or not, and {old:?} is read-only: {error}")]
+    Doubtful { name: String, old: String, error: BackendError },
+    #[error("Tidegate is stopping")]
+    Stopping,
+}
+
+/// Beyond what a step may take by itself: the answer's way.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// For a step that waits for nothing.
+const STEP: Duration = Duration::from_secs(5);
+
+/// Until what was done is seen, too.
+const SEEN: Duration = Duration::from_secs(5);
+
+impl Cluster {
+    /// In a task of its own: whoever asked may leave, and nothing is left half done. Cancel-safe.
+    pub async fn switch_over(
+        self: &Arc<Self>,
+        order: SwitchoverOrder,
+    ) -> Result<Switched, SwitchoverError> {
+        let (tell, hear) = tokio::sync::oneshot::channel();
+        let cluster = Arc::clone(self);
+        self.lifecycle.spawn("switchover", async move {
+            let done = cluster.move_primary(&order).await;
+            match &done {
+                Ok(done) => tracing::info!(
+                    from = done.from, to = done.to, paused = ?done.paused, "switched over"
+                ),
+                Err(error) => tracing::error!(to = order.to, %error, "could not switch over"),
+            }
+            let _ = tell.send(done);
+        });
+        hear.await.unwrap_or(Err(SwitchoverError::Stopping))
+    }
+
+    async fn move_primary(
+        self: &Arc<Self>,
+        order: &SwitchoverOrder,
+    ) -> Result<Switched, SwitchoverError> {
+        let (old, new) = self.sides(&order.to)?;
+        try_out(old, new, &self.vault).await?;
+        let began = Instant::now();
+        let until = began + order.within;
+        let holding = self.hold_primary().ok_or(SwitchoverError::UnderWay)?;
+        self.quiet(old, order, began).await?;
+        let quiet_after = began.elapsed();
+        let mut old_side = Side::of(old, &self.vault).await?;
+        let mut new_side = Side::of(new, &self.vault).await?;
+        if let Err(error) = hand_over(&mut old_side, &mut new_side, until).await {
+            return Err(old_side.back(error, &self.vault).await);
+        }
+        // The old one is looked at first: two that take writes would be refused both.
+        drop(old_side);
+        self.until_seen(old, |primary| primary != Some(old.at)).await;
+        drop(new_side);
+        self.until_seen(new, |primary| primary == Some(new.at)).await;
+        drop(holding);
+        let (from, to) = (old.name.clone(), new.name.clone());
+        Ok(Switched { from, to, paused: began.elapsed(), quiet_after })
+    }
+
+    fn sides(&self, to: &str) -> Result<(&Member, &Member), SwitchoverError> {
+        let new = self.members.iter().find(|member| member.name == to).ok_or_else(|| {
+            let names: Vec<&str> = self.members.iter().map(|it| it.name.as_str()).collect();
+            SwitchoverError::Unknown { name: to.to_owned(), known: names.join(", ") }
+        })?;
+        let old = self.primary().ok_or_else(|| SwitchoverError::NoPrimary(self.why_nobody()))?;
+        if old.at == new.at {
+            return Err(SwitchoverError::Already(new.name.clone()));
+        }
+        let seen = self.seen();
+        let why = match (seen.get(old.at), seen.get(new.at)) {
+            (Some(old), Some(new)) => unfit(old, new),
+            _ => Some("it has not been seen"),
+        };
+        match why {
+            Some(why) => Err(SwitchoverError::Unfit { name: new.name.clone(), why }),
+            None => Ok((old, new)),
+        }
+    }
+
+    async fn quiet(
+        &self,
+        old: &Member,
+        order: &SwitchoverOrder,
+        began: Instant,
+    ) -> Result<(), SwitchoverError> {
+        let Some(pool) = old.pool() else { return Ok(()) };
+        let patience = if order.force { order.within / 2 } else { order.within };
+        if self.until_quiet(pool, began + patience).await {
+            return Ok(());
+        }
+        if order.force {
+            pool.sever();
+            if self.until_quiet(pool, began + order.within).await {
+                return Ok(());
+            }
+        }
+        let (name, waited) = (old.name.clone(), began.elapsed());
+        Err(SwitchoverError::Busy { name, in_use: Pool::in_use(pool), waited })
+    }
+
+    /// Statements go on once the election knows.
+    async fn until_seen(&self, member: &Member, is_seen: impl Fn(Option<usize>) -> bool) {
+        let mut topology = self.topology.subscribe();
+        member.suspected.notify_one();
+        let _ = tokio::time::timeout(SEEN, topology.wait_for(|now| is_seen(now.primary))).await;
+    }
+}
+
+/// Why it cannot take over from `old`, if so.
+fn unfit(old: &Observation, new: &Observation) -> Option<&'static str> {
+    let (Some(old), Some(seen)) = (&old.seen, &new.seen) else {
+        return Some("it has not been seen");
+    };
+    if new.strikes > 0 {
+        Some("it does not answer")
+    } else if !seen.read_only {
+        Some("it takes writes already")
+    } else if seen.lag == Lag::Stopped {
+        Some("it does not replicate")
+    } else if seen.source.as_ref() != Some(&old.identity) {
+        Some(
+            "it is not known to replicate from the primary (the account that looks needs \
+             REPLICATION CLIENT, on MariaDB REPLICA MONITOR, to see it)",
+        )
+    } else {
+        None
+    }
+}
+
+/// What can be refused is tried while nobody waits yet; nothing is changed by it.
+async fn try_out(old: &Member, new: &Member, vault: &Vault) -> Result<(), SwitchoverError> {
+    for (member, is_new) in [(old, false), (new, true)] {
+        let mut side = Side::of(member, vault).await?;
+        let unfit = |why| Err(SwitchoverError::Unfit { name: member.name.clone(), why });
+        let question =
+            if side.mariadb() { "SELECT @@GLOBAL.log_bin" } else { "SELECT @@GLOBAL.gtid_mode" };
+        let answer = side.ask("asking for its GTIDs", question, STEP).await?;
+        if !matches!(answer.as_deref(), Some("ON" | "1")) {
+            return unfit("replication there is not by GTID");
+        }
+        side.ask("trying the privilege to make it read-only", side.same(is_new), STEP).await?;
+    }
+    Ok(())
+}
+
+/// Any error leaves the new one as it was, but [`SwitchoverError::Doubtful`].
+async fn hand_over(
+    old: &mut Side<'_>,
+    new: &mut Side<'_>,
+    until: Instant,
+) -> Result<(), SwitchoverError> {
+    let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+    // Transactions of others, which are not ours to wait for.
+    let limit = format!("SET SESSION lock_wait_timeout = {}", left().as_secs().max(1));
+    old.ask("limiting its wait", &limit, STEP).await?;
+    old.ask("making it read-only", old.read_only(), left() + MARGIN).await?;
+    let position = old.ask("asking for its position", old.position(), STEP).await?;
+    let position = position.unwrap_or_default();
+    let waited = left();
+    let question = new.applied(&position, waited);
+    let applied = new.ask("waiting for its transactions", &question, waited + MARGIN).await?;
+    if applied.as_deref() != Some("0") {
+        return Err(SwitchoverError::Behind { name: new.member.name.clone(), waited });
+    }
+    new.ask("ending its replication", "STOP REPLICA", STEP).await?;
+    match new.ask("making it writable", WRITABLE, STEP).await {
+        Ok(_) => {}
+        Err(SwitchoverError::Failed { error: BackendError::Refused(refusal), doing, name }) => {
+            let _ = new.ask("replicating again", "START REPLICA", STEP).await;
+            let error = BackendError::Refused(refusal);
+            return Err(SwitchoverError::Failed { name, doing, error });
+        }
+        Err(SwitchoverError::Failed { error, name, .. }) => {
+            return Err(SwitchoverError::Doubtful { name, old: old.member.name.clone(), error });
+        }
+        Err(other) => return Err(other),
+    }
+    // It takes writes: what is left is tidiness.
+    if let Err(error) = new.ask("forgetting its source", "RESET REPLICA ALL", STEP).await {
+        tracing::warn!(%error, "after the switchover");
+    }
+    Ok(())
+}
+
+/// On MySQL it takes super_read_only away, too.
+const WRITABLE: &str = "SET GLOBAL read_only = 0";
+
+/// One of the two servers, by its link, which its probe waits for meanwhile.
+struct Side<'a> {
+    member: &'a Member,
+    link: MutexGuard<'a, Option<Connection>>,
+}
+
+impl<'a> Side<'a> {
+    async fn of(member: &'a Member, vault: &Vault) -> Result<Self, SwitchoverError> {
+        let mut side = Self { member, link: member.link.lock().await };
+        side.reach(vault).await?;
+        Ok(side)
+    }
+
+    /// The link that lies there may be dead, and what was lost with it cannot be told afterwards.
+    async fn reach(&mut self, vault: &Vault) -> Result<(), SwitchoverError> {
+        if self.ask("asking whether it is there", "SELECT 1", STEP).await.is_ok() {
+            return Ok(());
+        }
+        let made = tokio::time::timeout(STEP, self.member.log_in(vault)).await;
+        match made.unwrap_or(Err(BackendError::Timeout(STEP))) {
+            Ok(connection) => *self.link = Some(connection),
+            Err(error) => {
+                let (name, doing) = (self.member.name.clone(), "logging in");
+                return Err(SwitchoverError::Failed { name, doing, error });
+            }
+        }
+        Ok(())
+    }
+
+    fn mariadb(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.facts.mariadb)
+    }
+
+    /// The first cell of what it answers.
+    async fn ask(
+        &mut self,
+        doing: &'static str,
+        sql: &str,
+        patience: Duration,
+    ) -> Result<Option<String>, SwitchoverError> {
+        let asked = match self.link.take() {
+            None => Err(std::io::Error::from(std::io::ErrorKind::NotConnected).into()),
+            Some(mut connection) => {
+                let asked = tokio::time::timeout(patience, connection.query(sql)).await;
+                let asked = asked.unwrap_or(Err(BackendError::Timeout(patience)));
+                if matches!(asked, Ok(_) | Err(BackendError::Refused(_))) {
+                    *self.link = Some(connection);
+                }
+                asked
+            }
+        };
+        match asked {
+            Ok(rows) => {
+                Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+            }
+            Err(error) => {
+                let name = self.member.name.clone();
+                Err(SwitchoverError::Failed { name, doing, error })
+            }
+        }
+    }
+
+    /// The old primary takes writes again, unless the new one may.
+    async fn back(&mut self, error: SwitchoverError, vault: &Vault) -> SwitchoverError {
+        if matches!(error, SwitchoverError::Doubtful { .. }) {
+            return error;
+        }
+        let (name, what) = (self.member.name.clone(), Box::new(error));
+        let undone = match self.reach(vault).await {
+            Ok(()) => self.ask("making it writable again", WRITABLE, STEP).await,
+            Err(error) => Err(error),
+        };
+        match undone {
+            Ok(_) => *what,
+            Err(SwitchoverError::Failed { error, .. }) => {
+                SwitchoverError::Stuck { what, name, error }
+            }
+            Err(other) => other,
+        }
+    }
+
+    fn read_only(&self) -> &'static str {
+        if self.mariadb() { "SET GLOBAL read_only = 1" } else { "SET GLOBAL super_read_only = 1" }
+    }
+
+    /// Sets it to what it is.
+    fn same(&self, read_only: bool) -> &'static str {
+        match (read_only, self.mariadb()) {
+            (false, _) => "SET GLOBAL read_only = 0",
+            (true, false) => "SET GLOBAL super_read_only = 1",
+            (true, true) => "SET GLOBAL read_only = 1",
+        }
+    }
+
+    fn position(&self) -> &'static str {
+        if self.mariadb() {
+            "SELECT @@GLOBAL.gtid_binlog_pos"
+        } else {
+            "SELECT @@GLOBAL.gtid_executed"
+        }
+    }
+
+    /// 0 once it has all of that.
+    fn applied(&self, position: &str, within: Duration) -> String {
+        let clean: String = position
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | ',' | '_'))
+            .collect();
+        let function =
+            if self.mariadb() { "MASTER_GTID_WAIT" } else { "WAIT_FOR_EXECUTED_GTID_SET" };
+        format!("SELECT {function}('{clean}', {:.1})", within.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elect::Sighting;
+    use super::*;
+
+    #[test]
+    fn only_a_living_replica_of_the_primary_takes_over() {
+        let seen = |seen| Observation { seen: Some(seen), ..Observation::default() };
+        let old = seen(Sighting { identity: "1".into(), ..Sighting::default() });
+        let replica = Sighting {
+            read_only: true,
+            identity: "2".into(),
+            source: Some("1".into()),
+            lag: Lag::Seconds(3),
+        };
+        assert_eq!(unfit(&old, &seen(replica.clone())), None);
+        let told = |new: &Observation, word: &str| {
+            assert!(unfit(&old, new).is_some_and(|why| why.contains(word)), "{word}");
+        };
+        told(&Observation::default(), "not been seen");
+        told(&Observation { strikes: 1, ..seen(replica.clone()) }, "does not answer");
+        told(&seen(Sighting { read_only: false, ..replica.clone() }), "takes writes");
+        told(&seen(Sighting { lag: Lag::Stopped, ..replica.clone() }), "does not replicate");
+        told(&seen(Sighting { source: Some("3".into()), ..replica.clone() }), "from the primary");
+        told(&seen(Sighting { source: None, ..replica }), "REPLICATION CLIENT");
+    }
+}
