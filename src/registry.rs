@@ -4,12 +4,19 @@
 //! a sleeping one with bad news. It never touches a socket; what a doomed session is told is the
 //! frontend's.
 
+mod view;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+pub use view::ClientView;
+
+use crate::config::Access;
+use crate::session::{Pins, SessionState};
 
 pub struct Registry {
     next_id: AtomicU32,
@@ -27,9 +34,15 @@ pub struct Registry {
 pub struct Entry {
     pub id: u32,
     pub peer: String,
-    user: Mutex<Arc<str>>,
-    /// `None`: it said nothing of itself, as most do.
-    attributes: Mutex<Option<Attributes>>,
+    entrance: Entrance,
+    /// Bits of [`Wire`].
+    wire: AtomicU8,
+    /// It has asked for a connection and has none yet.
+    waiting: AtomicBool,
+    about: Mutex<About>,
+    pins: AtomicU32,
+    /// How many it has prepared.
+    statements: AtomicU32,
     activity: AtomicU8,
     /// When the activity began, on the registry's clock.
     since: AtomicU64,
@@ -42,6 +55,30 @@ pub struct Entry {
     interrupted: AtomicU8,
     attached: Mutex<Attachment>,
     released: Notify,
+}
+
+/// The endpoint a client came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// Its place among the endpoints.
+    pub endpoint: u16,
+    pub access: Access,
+}
+
+/// What lies between a client and the proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wire {
+    pub tls: bool,
+    pub compressed: bool,
+}
+
+/// Who a session is and what it wants, as last told.
+struct About {
+    user: Arc<str>,
+    /// `None`: it said nothing of itself, as most do.
+    attributes: Option<Attributes>,
+    /// `None`: it has not logged in.
+    state: Option<Arc<SessionState>>,
 }
 
 /// What a client says of itself at its login: name and value, in its order.
@@ -161,13 +198,21 @@ impl Registry {
         (u64::from(FIRST_ID)..=u64::from(u32::MAX)).contains(&id)
     }
 
-    pub fn enter(self: &Arc<Self>, peer: String) -> Presence {
+    pub fn enter(self: &Arc<Self>, peer: String, entrance: Entrance) -> Presence {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed) | FIRST_ID;
         let entry = Arc::new(Entry {
             id,
             peer,
-            user: Mutex::new(Arc::clone(&self.nobody)),
-            attributes: Mutex::default(),
+            entrance,
+            wire: AtomicU8::new(0),
+            waiting: AtomicBool::new(false),
+            about: Mutex::new(About {
+                user: Arc::clone(&self.nobody),
+                attributes: None,
+                state: None,
+            }),
+            pins: AtomicU32::new(0),
+            statements: AtomicU32::new(0),
             activity: AtomicU8::new(Activity::LoggingIn as u8),
             since: AtomicU64::new(self.now()),
             transaction_since: AtomicU64::new(0),
@@ -196,6 +241,19 @@ impl Registry {
 
     pub fn all(&self) -> Vec<Arc<Entry>> {
         self.lock().values().cloned().collect()
+    }
+
+    /// All of them at one moment, in the order of their ids, each copied under no lock but its own.
+    pub fn clients(&self) -> Vec<ClientView> {
+        let now = self.now();
+        let mut clients: Vec<ClientView> = self.all().iter().map(|entry| entry.view(now)).collect();
+        clients.sort_unstable_by_key(|client| client.id);
+        clients
+    }
+
+    /// One of them.
+    pub fn client(&self, id: u32) -> Option<ClientView> {
+        self.get(id).map(|entry| entry.view(self.now()))
     }
 
     /// Wakes every session; those that can end, end.
@@ -280,16 +338,40 @@ impl Drop for Presence {
 
 impl Entry {
     pub fn user(&self) -> Arc<str> {
-        Arc::clone(&self.user.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.about().user)
     }
 
     pub fn set_user(&self, user: &Arc<str>) {
-        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(user);
+        self.about().user = Arc::clone(user);
     }
 
     pub fn attributes(&self) -> Attributes {
-        let attributes = self.attributes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        attributes.unwrap_or_default()
+        self.about().attributes.clone().unwrap_or_default()
+    }
+
+    pub fn set_wire(&self, wire: Wire) {
+        self.wire.store(wire.bits(), Ordering::Relaxed);
+    }
+
+    /// To be called when it is another one, see [`Entry::set_pins`].
+    pub fn set_state(&self, state: &Arc<SessionState>) {
+        let before = self.about().state.replace(Arc::clone(state));
+        // Its end, should this have been the last hold on it, is not waited for under the lock.
+        drop(before);
+    }
+
+    /// Told between two statements, and only what has changed.
+    pub fn set_pins(&self, pins: Pins) {
+        self.pins.store(pins.bits(), Ordering::Relaxed);
+    }
+
+    pub fn set_statements(&self, statements: usize) {
+        let statements = u32::try_from(statements).unwrap_or(u32::MAX);
+        self.statements.store(statements, Ordering::Relaxed);
+    }
+
+    pub fn set_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     pub fn set_attributes(&self, attributes: &[(String, String)]) {
@@ -301,7 +383,7 @@ impl Entry {
         };
         let kept: Attributes = attributes.iter().take_while(fits).cloned().collect();
         let kept = (!kept.is_empty()).then_some(kept);
-        *self.attributes.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        self.about().attributes = kept;
     }
 
     pub fn doom(&self, doom: Doom) {
@@ -411,6 +493,10 @@ impl Entry {
         Some(Aim { entry: Arc::clone(self), connection })
     }
 
+    fn about(&self) -> MutexGuard<'_, About> {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn attachment(&self) -> MutexGuard<'_, Attachment> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -458,10 +544,12 @@ impl Drop for Aim {
 mod tests {
     use super::*;
 
+    const DOOR: Entrance = Entrance { endpoint: 0, access: Access::ReadWrite };
+
     #[tokio::test]
     async fn a_connection_stays_while_it_is_aimed_at() {
         let registry = Arc::new(Registry::new());
-        let presence = registry.enter("peer".into());
+        let presence = registry.enter("peer".into(), DOOR);
         assert!(presence.aim(false).is_none());
         let connection = Attached { target: 1, id: 7 };
         presence.attach(connection);
@@ -479,7 +567,7 @@ mod tests {
     #[test]
     fn attributes_are_kept_within_bounds() {
         let registry = Arc::new(Registry::new());
-        let presence = registry.enter("a client".into());
+        let presence = registry.enter("a client".into(), DOOR);
         let pair = |name: &str, len| (name.to_owned(), "x".repeat(len));
         let said = [pair("program_name", 100), pair("_pid", 1), pair("long", 500), pair("os", 1)];
         presence.set_attributes(&said);
@@ -491,7 +579,7 @@ mod tests {
     #[test]
     fn who_left_is_gone_and_ids_are_ours() {
         let registry = Arc::new(Registry::new());
-        let presence = registry.enter("peer".into());
+        let presence = registry.enter("peer".into(), DOOR);
         assert!(Registry::is_own(presence.id.into()));
         assert!(registry.get(presence.id).is_some());
         let id = presence.id;
@@ -502,8 +590,8 @@ mod tests {
     #[test]
     fn the_sweep_dooms_the_idle_and_names_the_slow() {
         let registry = Arc::new(Registry::new());
-        let idle = registry.enter("a".into());
-        let slow = registry.enter("b".into());
+        let idle = registry.enter("a".into(), DOOR);
+        let slow = registry.enter("b".into(), DOOR);
         idle.set_activity(Activity::Idle);
         slow.set_activity(Activity::Active);
         let limits =

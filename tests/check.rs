@@ -76,12 +76,14 @@ fn what_this_version_cannot_do_is_refused() {
     env.push(("TIDEGATE__ADMIN__HTTP", "unix:/run/tidegate/http.sock"));
     env.push(("TIDEGATE__TARGET__0__ROLE", "primary"));
     env.push(("TIDEGATE__TARGET__1__ROLE", "primary"));
+    env.push(("TIDEGATE__FAILOVER__USERNAME", "watcher"));
     env.push(("TOKIO_WORKER_THREADS", "many"));
     let refused = "environment: TOKIO_WORKER_THREADS: \"many\" is not a number of threads from 1 to \
                    1024\n";
     ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
     env.pop();
-    let refused = "environment: admin.http: this version serves it on host:port only\n\
+    let refused = "environment: failover.username: no user \"watcher\" in the secrets\n\
+                   environment: admin.http: this version serves it on host:port only\n\
                    environment: target.role: there can be only one \"primary\"\n";
     ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
 }

@@ -17,7 +17,7 @@ use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
-use crate::registry::Registry;
+use crate::registry::{Entrance, Registry};
 use crate::secrets::{self, Vault};
 use crate::session::{Library, Pin};
 
@@ -44,8 +44,8 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
 
     shared.cluster.start();
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
-    for (listener, access) in listeners {
-        lifecycle.spawn("listen", frontend::listen(listener, access, Arc::clone(&shared)));
+    for (listener, entrance) in listeners {
+        lifecycle.spawn("listen", frontend::listen(listener, entrance, Arc::clone(&shared)));
     }
     if let Some(listener) = admin {
         let state = http_state(&shared);
@@ -193,14 +193,14 @@ fn dialer(
     Ok(dialer)
 }
 
-async fn listen(settings: &Settings) -> Result<Vec<(Listener, Access)>, Failure> {
+async fn listen(settings: &Settings) -> Result<Vec<(Listener, Entrance)>, Failure> {
     let mut listeners = Vec::new();
-    for endpoint in &settings.endpoints {
+    for (endpoint, at) in settings.endpoints.iter().zip(0..) {
         let listener = Listener::bind(&endpoint.listen).await.map_err(|error| {
             Failure::other(format!("cannot listen on {}: {error}", endpoint.listen))
         })?;
         tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
-        listeners.push((listener, endpoint.access));
+        listeners.push((listener, Entrance { endpoint: at, access: endpoint.access }));
     }
     Ok(listeners)
 }

@@ -8,6 +8,7 @@ mod hold;
 mod member;
 mod probe;
 mod switchover;
+mod view;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 pub use elect::{Hold, Lag, Observation, Sighting, Topology, elect};
 pub use probe::{replication, sighting};
 pub use switchover::{Switched, SwitchoverError, SwitchoverOrder};
+pub use view::{ClusterView, Standing, TargetView};
 
 use crate::backend::{BackendError, Dialer, Facts};
 use crate::config::{self, Access};

@@ -114,16 +114,17 @@ impl Session {
             state: self.ledger.state(),
             patience: self.shared.limits.borrow_timeout,
         };
-        let mut borrowed = tokio::select! {
+        self.presence.set_waiting(true);
+        let borrowed = tokio::select! {
             biased;
             borrowed = self.shared.cluster.borrow(&want, self.access) => {
-                borrowed.map_err(|error| Some(Word::borrow(&error)))?
+                borrowed.map_err(|error| Some(Word::borrow(&error)))
             }
-            stop = self.presence.stop() => return Err(Some(self.word_for(stop))),
-            () = self.inbound.until_hung_up(&mut self.stream, &self.shared.buffers) => {
-                return Err(None);
-            }
+            stop = self.presence.stop() => Err(Some(self.word_for(stop))),
+            () = self.inbound.until_hung_up(&mut self.stream, &self.shared.buffers) => Err(None),
         };
+        self.presence.set_waiting(false);
+        let mut borrowed = borrowed?;
         borrowed.on_behalf_of(&self.account);
         self.presence.attach(Attached { target: borrowed.pool().target(), id: borrowed.id });
         Ok(borrowed)

@@ -18,7 +18,7 @@ use crate::backend::{Facts, Identity};
 use crate::config::Access;
 use crate::metrics::LoginOutcome;
 use crate::net::{self, Algorithm, Stream};
-use crate::registry::{Activity, Presence};
+use crate::registry::{Activity, Entrance, Presence, Wire};
 use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
@@ -58,10 +58,11 @@ struct Guest {
 impl Session {
     pub(super) async fn greet(
         stream: Stream,
-        (peer, access): (String, Access),
+        (peer, entrance): (String, Entrance),
         shared: Arc<Shared>,
     ) -> Result<Box<Self>, End> {
-        let presence = shared.registry.enter(peer);
+        let presence = shared.registry.enter(peer, entrance);
+        let access = entrance.access;
         let limit = shared.limits.login_timeout;
         let (offered, offered_extended) = (OFFERED, Extended::empty());
         let guest = Guest { stream, shared, presence, access, seq: 0, offered, offered_extended };
@@ -199,6 +200,8 @@ impl Guest {
             Some(algorithm) => self.stream.compressed(algorithm, Arc::clone(&self.shared.engines)),
             None => self.stream,
         };
+        let (tls, compressed) = (stream.tls().is_some(), stream.is_compressed());
+        self.presence.set_wire(Wire { tls, compressed });
         let mut session = Session::new(
             stream,
             self.shared,

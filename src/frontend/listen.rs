@@ -10,15 +10,15 @@ use tokio::io::AsyncWriteExt;
 use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
-use crate::config::Access;
 use crate::metrics::{LoginOutcome, Side};
 use crate::net::{Listener, Stream};
+use crate::registry::Entrance;
 
 /// After an accept that failed (no descriptors left, say) there is no hurry.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs until draining begins.
-pub async fn listen(listener: Listener, access: Access, shared: Arc<Shared>) {
+pub async fn listen(listener: Listener, entrance: Entrance, shared: Arc<Shared>) {
     let draining = shared.lifecycle.draining();
     loop {
         let accepted = tokio::select! {
@@ -30,7 +30,7 @@ pub async fn listen(listener: Listener, access: Access, shared: Arc<Shared>) {
                 let shared = Arc::clone(&shared);
                 let lifecycle = shared.lifecycle.clone();
                 // A future keeps the place of its arguments to its end.
-                let arrival = Box::new(Arrival { stream, peer, access, shared });
+                let arrival = Box::new(Arrival { stream, peer, entrance, shared });
                 lifecycle.spawn("session", come_in(arrival));
             }
             Err(error) => {
@@ -44,7 +44,7 @@ pub async fn listen(listener: Listener, access: Access, shared: Arc<Shared>) {
 struct Arrival {
     stream: Stream,
     peer: String,
-    access: Access,
+    entrance: Entrance,
     shared: Arc<Shared>,
 }
 
@@ -57,7 +57,7 @@ impl Arrival {
 }
 
 async fn come_in(arrival: Box<Arrival>) {
-    let Arrival { stream, peer, access, shared } = arrival.unpack();
+    let Arrival { stream, peer, entrance, shared } = arrival.unpack();
     let guest = Guest::count(&shared);
     if guest.number > shared.limits.max_connections {
         Box::pin(refuse(stream, &Word::too_many_clients())).await;
@@ -66,7 +66,7 @@ async fn come_in(arrival: Box<Arrival>) {
         return;
     }
     // The login is rare and its future large: kept apart, so that a sleeping session is small.
-    let greeted = Box::pin(Session::greet(stream, (peer, access), Arc::clone(&shared))).await;
+    let greeted = Box::pin(Session::greet(stream, (peer, entrance), Arc::clone(&shared))).await;
     let end = match greeted {
         Ok(session) => session.serve().await,
         Err(end) => {

@@ -36,8 +36,16 @@ pub struct Session {
     pub(super) inbound: Inbound,
     /// The connection in hand, between the statements of a transaction or while pinned.
     pub(super) borrowed: Option<Borrowed>,
-    /// What the gauges have been told of this session.
-    counted: (usize, Pins),
+    told: Told,
+}
+
+/// What the gauges and the registry have been told of a session.
+#[derive(Default)]
+struct Told {
+    statements: usize,
+    pins: Pins,
+    /// Where the state lies that the registry holds, and so no other lies.
+    state: usize,
 }
 
 /// For the last words to a client that may not be listening.
@@ -83,7 +91,7 @@ impl Session {
             ledger,
             inbound,
             borrowed: None,
-            counted: (0, Pins::default()),
+            told: Told::default(),
         }
     }
 
@@ -100,6 +108,7 @@ impl Session {
     async fn run(self: Box<Self>) -> (Box<Self>, End) {
         let mut session = self;
         let shared = Arc::clone(&session.shared);
+        session.tell_state();
         loop {
             let incoming = match session.next().await {
                 Ok(incoming) => incoming,
@@ -113,6 +122,7 @@ impl Session {
             if let Err(end) = done {
                 return (session, end);
             }
+            session.tell_state();
             session.count_state(session.ledger.statements.len(), session.ledger.pins());
             if let Some(doom) = session.presence.doomed().filter(|doom| session.must_end(*doom)) {
                 let end = Box::pin(session.take_leave(doom)).await;
@@ -296,16 +306,29 @@ impl Session {
         }
     }
 
+    /// For those who look at the registry. Most requests change nothing, which is seen without a lock.
+    fn tell_state(&mut self) {
+        let state = self.ledger.state();
+        let place = Arc::as_ptr(state).addr();
+        if self.told.state != place {
+            self.told.state = place;
+            self.presence.set_state(state);
+        }
+    }
+
     fn count_state(&mut self, statements: usize, pins: Pins) {
         let metrics = &self.shared.metrics;
-        let (counted, before) = std::mem::replace(&mut self.counted, (statements, pins));
+        let counted = std::mem::replace(&mut self.told.statements, statements);
         if counted != statements {
+            self.presence.set_statements(statements);
             metrics
                 .session
                 .statements
                 .add(statements.cast_signed() as i64 - counted.cast_signed() as i64);
         }
+        let before = std::mem::replace(&mut self.told.pins, pins);
         if before != pins {
+            self.presence.set_pins(pins);
             for pin in pins.since(before).iter() {
                 metrics.session.pins.at(pin.index()).inc();
                 metrics.session.pinned.at(pin.index()).inc();

@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::rack::Seated;
 use super::shelf::Fit;
+use super::view::Underway;
 use super::{BorrowError, Borrowed, CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
 use crate::backend::{BackendError, Connection, Identity};
 use crate::metrics::{BorrowWay, Counted, DialOutcome, ServerState};
@@ -169,6 +170,7 @@ impl Pool {
         let (tell, hear) = tokio::sync::oneshot::channel();
         let pool = self.clone();
         self.0.lifecycle.spawn("dial", async move {
+            let _dialing = Underway::one(&pool.0.dialing);
             let made = match source {
                 Source::Permit(permit) => {
                     pool.dial(&order, permit).await.map(|live| (live, BorrowWay::Dialed))

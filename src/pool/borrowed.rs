@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::rack::Seated;
+use super::view::Underway;
 use super::{CLOSE_PATIENCE, CloseReason, LINGER, Live, Pool, lock};
 use crate::backend::Connection;
 use crate::metrics::ServerState;
@@ -127,6 +128,7 @@ impl Pool {
         self.0.metrics.server.closes.at(reason as usize).inc();
         let pool = self.clone();
         self.0.lifecycle.spawn("close", async move {
+            let _closing = Underway::one(&pool.0.closing);
             live.connection.close(CLOSE_PATIENCE).await;
             if matches!(reason, CloseReason::Dead | CloseReason::Doubtful) {
                 tokio::time::sleep(LINGER).await;
@@ -146,6 +148,7 @@ impl Pool {
         self.0.metrics.server.closes.at(reason as usize).inc();
         let pool = self.clone();
         self.0.lifecycle.spawn("abandon", async move {
+            let _closing = Underway::one(&pool.0.closing);
             let (id, identity) = (live.connection.id, live.connection.identity.clone());
             if let Err(error) = pool.kill(&identity, &account, id, false).await {
                 tracing::debug!(%error, connection = id, "could not kill an abandoned statement");

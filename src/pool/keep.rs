@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::borrow::Order;
+use super::view::Underway;
 use super::{CloseReason, Live, Pool, lock};
 use crate::backend::Identity;
 use crate::metrics::ServerState;
@@ -102,6 +103,7 @@ impl Pool {
             meaning: Meaning::default(),
         };
         let order = Order { identity, account: Arc::clone(account), schema: None };
+        let _dialing = Underway::one(&self.0.dialing);
         match self.dial(&order, permit).await {
             Ok(live) => self.shelve(live),
             // Its permit is free for those who wait.

@@ -18,6 +18,7 @@ mod rack;
 mod reason;
 mod shed;
 mod shelf;
+mod view;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,6 +31,7 @@ pub use borrow::Want;
 pub use borrowed::Borrowed;
 pub use error::BorrowError;
 pub use reason::CloseReason;
+pub use view::{IdleView, PoolView};
 
 use crate::backend::{Connection, Dialer};
 use crate::lifecycle::Lifecycle;
@@ -74,6 +76,9 @@ struct Inner {
     arrived: Notify,
     gate: Gate,
     waiting: AtomicUsize,
+    /// Connections that are being made ready, and that are being closed.
+    dialing: AtomicUsize,
+    closing: AtomicUsize,
     /// Of the connections there are, where the target may be found dead before they are.
     levers: Mutex<Vec<Weak<Lever>>>,
     /// Fingerprints of `SET` texts this target has taken before.
@@ -124,6 +129,8 @@ impl Pool {
             arrived: Notify::new(),
             gate: Gate::new(usable),
             waiting: AtomicUsize::new(0),
+            dialing: AtomicUsize::new(0),
+            closing: AtomicUsize::new(0),
             levers: Mutex::default(),
             proven: Mutex::default(),
             target,

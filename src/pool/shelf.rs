@@ -42,6 +42,10 @@ impl Shelf {
         self.idle.push(Idle { live, since: now });
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Idle> {
+        self.idle.iter()
+    }
+
     pub fn len(&self) -> usize {
         self.idle.len()
     }

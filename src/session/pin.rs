@@ -141,6 +141,15 @@ impl Pins {
         Self(self.0 & !before.0)
     }
 
+    /// For a place that others read, see [`Pins::from_bits`].
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     pub fn iter(self) -> impl Iterator<Item = Pin> {
         Pin::ALL.into_iter().filter(move |pin| self.contains(*pin))
     }
