@@ -82,8 +82,8 @@ fn what_this_version_cannot_do_is_refused() {
                    1024\n";
     ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
     env.pop();
-    let refused = "environment: failover.username: no user \"watcher\" in the secrets\n\
-                   environment: admin.http: this version serves it on host:port only\n\
+    let refused = "environment: admin.http: this version serves it on host:port only\n\
+                   environment: failover.username: no user \"watcher\" in the secrets\n\
                    environment: target.role: there can be only one \"primary\"\n";
     ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
 }
