@@ -13,20 +13,17 @@
 mod support;
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
 
 use support::{
     binary::Value,
-    client::{Error, Login, RawClient},
+    client::{Login, RawClient},
+    island::Island,
+    load::{Load, only_lost, rows},
     pair::Pair,
-    servers::{Flavor, HOST, Server},
+    servers::{Flavor, HOST},
     tidegate::Tidegate,
     wait_for,
 };
@@ -50,75 +47,6 @@ fn one(client: &mut RawClient, sql: &str) -> String {
     }
 }
 
-/// Writers, and when each of their writes was acknowledged.
-struct Load {
-    over: AtomicBool,
-    next: AtomicUsize,
-    acknowledged: Mutex<HashMap<usize, Instant>>,
-    errors: Mutex<Vec<String>>,
-}
-
-impl Load {
-    fn new() -> Self {
-        Self {
-            over: AtomicBool::new(false),
-            next: AtomicUsize::new(1),
-            acknowledged: Mutex::default(),
-            errors: Mutex::default(),
-        }
-    }
-
-    fn write(&self, address: &str, who: usize) {
-        let mut client = RawClient::login(address, &Login::app()).unwrap();
-        while !self.over.load(Ordering::Relaxed) {
-            let id = self.next.fetch_add(1, Ordering::Relaxed);
-            match client.query(&format!("INSERT INTO w VALUES ({id}, {who})")) {
-                Ok(_) => drop(self.acknowledged.lock().unwrap().insert(id, Instant::now())),
-                Err(error) => {
-                    self.errors.lock().unwrap().push(error.to_string());
-                    if matches!(error, Error::Io(_)) {
-                        client = RawClient::login(address, &Login::app()).unwrap();
-                    }
-                }
-            }
-        }
-    }
-
-    fn done(&self) -> usize {
-        self.acknowledged.lock().unwrap().len()
-    }
-
-    fn until_more(&self, count: usize) {
-        let before = self.done();
-        wait_for("more writes", SOON, || (self.done() >= before + count).then_some(()));
-    }
-
-    /// When the first write after this was acknowledged.
-    fn first_after(&self, since: Instant) -> Duration {
-        let acknowledged = self.acknowledged.lock().unwrap();
-        let first = acknowledged.values().filter(|at| **at > since).min().unwrap();
-        first.duration_since(since)
-    }
-}
-
-/// How often each id is there.
-fn rows(server: &Server) -> HashMap<usize, usize> {
-    let rows = server.root("SELECT id, COUNT(*) FROM app.w GROUP BY id");
-    let number = |cell: &Option<String>| cell.as_ref().unwrap().parse().unwrap();
-    rows.iter().map(|row| (number(&row[0]), number(&row[1]))).collect()
-}
-
-/// Nothing ran twice, and what was acknowledged outside of `lost` is there.
-fn check(load: &Load, server: &Server, lost: Option<(Instant, Instant)>) {
-    let rows = rows(server);
-    let twice: Vec<_> = rows.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(twice.is_empty(), "ran twice: {twice:?}");
-    for (id, at) in load.acknowledged.lock().unwrap().iter() {
-        let excused = lost.is_some_and(|(from, to)| *at >= from && *at <= to);
-        assert!(excused || rows.contains_key(id), "write {id} was acknowledged and is gone");
-    }
-}
-
 #[test]
 fn a_primary_is_found_and_followed_when_it_is_killed() {
     for flavor in Flavor::installed() {
@@ -136,17 +64,15 @@ fn a_primary_is_found_and_followed_when_it_is_killed() {
         let address = tidegate.address();
         let (mut killed, mut writable) = (Instant::now(), Instant::now());
         thread::scope(|scope| {
-            for who in 0..WRITERS {
-                let (load, address) = (&load, &address);
-                scope.spawn(move || load.write(address, who));
-            }
+            let _leash = load.leash();
+            load.start(scope, &address, WRITERS);
             load.until_more(300);
             killed = Instant::now();
             pair.first.kill9();
             thread::sleep(Duration::from_millis(500));
             writable = pair.promote(&pair.second);
             load.until_more(300);
-            load.over.store(true, Ordering::Relaxed);
+            load.end();
         });
         let took = load.first_after(writable);
         println!("{flavor:?}: {took:?} from writable to the first write");
@@ -154,15 +80,8 @@ fn a_primary_is_found_and_followed_when_it_is_killed() {
         assert_eq!(tidegate.metric("tidegate_failovers_total"), 1.0, "{flavor:?}");
         // Replication is asynchronous: what was acknowledged right before the kill may be lost.
         let before = killed.checked_sub(Duration::from_millis(500)).unwrap();
-        check(&load, &pair.second, Some((before, writable)));
-        let errors = load.errors.lock().unwrap();
-        for error in errors.iter() {
-            assert!(
-                error.contains("1053 (08S01): The connection to the server was lost"),
-                "{error}"
-            );
-        }
-        assert!(errors.len() <= WRITERS, "{flavor:?}: one each at most: {errors:?}");
+        load.due().check(&pair.second, Some((before, writable)));
+        only_lost(&load.take_errors(), WRITERS);
         let told = in_transaction.query("INSERT INTO w VALUES (0, 1)").unwrap_err().to_string();
         assert!(told.contains("the transaction is lost"), "{flavor:?}: {told}");
         assert_eq!(one(&mut in_transaction, "SELECT COUNT(*) FROM w WHERE id = 0"), "0");
@@ -191,10 +110,8 @@ fn a_switchover_is_only_a_delay() {
         let mut prepared = app(&tidegate);
         let statement = prepared.prepare("INSERT INTO w VALUES (?, 99)").unwrap();
         thread::scope(|scope| {
-            for who in 0..WRITERS {
-                let (load, address) = (&load, &address);
-                scope.spawn(move || load.write(address, who));
-            }
+            let _leash = load.leash();
+            load.start(scope, &address, WRITERS);
             load.until_more(300);
             pair.read_only(&pair.first, true);
             let executing = scope.spawn(|| prepared.execute(statement.id, &[Value::Int(0)]));
@@ -207,10 +124,10 @@ fn a_switchover_is_only_a_delay() {
                 load.first_after(writable)
             );
             executing.join().unwrap().unwrap();
-            load.over.store(true, Ordering::Relaxed);
+            load.end();
         });
-        assert_eq!(*load.errors.lock().unwrap(), [""; 0], "{flavor:?}");
-        check(&load, &pair.second, None);
+        assert_eq!(load.take_errors(), [""; 0], "{flavor:?}");
+        load.due().check(&pair.second, None);
         assert_eq!(rows(&pair.second)[&0], 1, "{flavor:?}");
     }
 }
@@ -223,16 +140,14 @@ fn nobody_waits_for_a_primary_that_is_frozen() {
         let load = Load::new();
         let address = tidegate.address();
         thread::scope(|scope| {
-            for who in 0..WRITERS {
-                let (load, address) = (&load, &address);
-                scope.spawn(move || load.write(address, who));
-            }
+            let _leash = load.leash();
+            load.start(scope, &address, WRITERS);
             load.until_more(300);
             pair.first.pause();
             let frozen = Instant::now();
             // probe_interval * failures + probe_timeout, and what a busy machine takes.
             wait_for("those under way to be told", Duration::from_secs(8), || {
-                (!load.errors.lock().unwrap().is_empty()).then_some(())
+                load.has_errors().then_some(())
             });
             println!("{flavor:?}: told after {:?}", frozen.elapsed());
             let writable = pair.promote(&pair.second);
@@ -243,16 +158,48 @@ fn nobody_waits_for_a_primary_that_is_frozen() {
             );
             pair.first.resume();
             load.until_more(100);
-            load.over.store(true, Ordering::Relaxed);
+            load.end();
         });
-        let errors = load.errors.lock().unwrap();
-        for error in errors.iter() {
-            assert!(
-                error.contains("1053 (08S01): The connection to the server was lost"),
-                "{error}"
+        only_lost(&load.take_errors(), WRITERS);
+        assert!(is_primary(&tidegate, "second"), "{flavor:?}");
+    }
+}
+
+/// No FIN, no RST, no acknowledgement.
+#[test]
+fn a_primary_whose_packets_vanish_is_left_in_time() {
+    for flavor in Flavor::installed() {
+        let Some(island) = Island::rise() else { return };
+        let pair = Pair::start_apart(flavor, &island);
+        let tidegate = Tidegate::start(pair.config());
+        let load = Load::new();
+        let address = tidegate.address();
+        thread::scope(|scope| {
+            let _leash = load.leash();
+            load.start(scope, &address, WRITERS);
+            load.until_more(300);
+            island.cut_off();
+            let lost = Instant::now();
+            // probe_interval * failures + probe_timeout, and what a busy machine takes.
+            wait_for("those under way to be told", Duration::from_secs(8), || {
+                load.has_errors().then_some(())
+            });
+            println!("{flavor:?}: told after {:?}", lost.elapsed());
+            let writable = pair.promote(&pair.second);
+            load.until_each_has_written(WRITERS, writable);
+            println!(
+                "{flavor:?}: {:?} from writable to the first write",
+                load.first_after(writable)
             );
-        }
-        assert!(errors.len() <= WRITERS, "{flavor:?}: one each at most: {errors:?}");
+            load.end();
+        });
+        only_lost(&load.take_errors(), WRITERS);
+        assert!(is_primary(&tidegate, "second"), "{flavor:?}");
+        // It is back, and thinks that nothing has happened.
+        island.join_again();
+        wait_for("it to be told", SOON, || {
+            tidegate.log().contains("several targets take writes").then_some(())
+        });
         assert!(is_primary(&tidegate, "second"), "{flavor:?}");
     }
 }

@@ -18,5 +18,10 @@ for folder in "${TMPDIR:-/tmp}"/tidegate-*/; do
     done
     rm -rf "$folder"
 done
+if command -v ip >/dev/null; then
+    for namespace in $(ip netns list | grep -oE '^tidegate-[0-9]+'); do
+        ip netns del "$namespace"
+    done
+fi
 rm -rf "$cache/templates"
 echo "test servers and their data are gone"

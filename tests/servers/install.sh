@@ -78,6 +78,11 @@ install_build() {
     if ! has cc make; then apt_install build-essential; fi
 }
 
+# For hosts that can be cut off.
+install_namespaces() {
+    if ! has ip; then apt_install iproute2; fi
+}
+
 # --- Debian sid -------------------------------------------------------------------------------
 
 # Where this machine's apt gets Debian from, so that a mirror somebody chose is used for sid too.
@@ -343,6 +348,7 @@ for what in "$@"; do
         build) install_build ;;
         all)
             install_build
+            install_namespaces
             install_mariadb
             install_sysbench
             # In a process of its own: no MySQL is no reason to go without the rest.

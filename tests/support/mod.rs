@@ -32,6 +32,8 @@ pub mod binary;
 pub mod certificates;
 pub mod client;
 pub mod fake;
+pub mod island;
+pub mod load;
 pub mod pair;
 pub mod process;
 pub mod servers;

@@ -8,12 +8,24 @@ use std::{
 };
 
 use super::{
-    servers::{Flavor, HOST, Options, PASSWORD, Server, USER},
+    island::Island,
+    servers::{Flavor, Options, PASSWORD, Server, USER},
     tidegate::Config,
+    wait_for,
 };
 
 const SECRET: &str = "repl-password";
 const SOON: Duration = Duration::from_secs(20);
+
+const SEMI_SYNCHRONOUS: [&str; 6] = [
+    "--plugin-load-add=semisync_source.so",
+    "--plugin-load-add=semisync_replica.so",
+    "--rpl-semi-sync-source-enabled=ON",
+    "--rpl-semi-sync-replica-enabled=ON",
+    "--rpl-semi-sync-source-timeout=60000",
+    // Alone it goes on by itself.
+    "--rpl-semi-sync-source-wait-no-replica=OFF",
+];
 
 pub struct Pair {
     pub flavor: Flavor,
@@ -23,23 +35,27 @@ pub struct Pair {
 
 impl Pair {
     pub fn start(flavor: Flavor) -> Self {
-        let options = |id: u32| {
-            let options = Options::default()
-                .argument("--log-bin=binlog")
-                .argument(format!("--server-id={id}"))
-                .argument("--sync-binlog=0");
-            match flavor {
-                Flavor::MySql => {
-                    options.argument("--gtid-mode=ON").argument("--enforce-gtid-consistency=ON")
-                }
-                Flavor::MariaDb => options.argument("--log-slave-updates"),
-            }
+        Self::with(flavor, [options(flavor, 1), options(flavor, 2)])
+    }
+
+    /// MySQL, and what was acknowledged is on both: neither may lose it.
+    pub fn start_semi_synchronous() -> Self {
+        let options = |id| {
+            SEMI_SYNCHRONOUS
+                .iter()
+                .fold(options(Flavor::MySql, id), |options, argument| options.argument(*argument))
         };
-        let pair = Self {
-            flavor,
-            first: Server::start(flavor, options(1)),
-            second: Server::start(flavor, options(2)),
-        };
+        Self::with(Flavor::MySql, [options(1), options(2)])
+    }
+
+    /// The first where it can be cut off.
+    pub fn start_apart(flavor: Flavor, island: &Island) -> Self {
+        Self::with(flavor, [options(flavor, 1).on(island), options(flavor, 2)])
+    }
+
+    fn with(flavor: Flavor, [first, second]: [Options; 2]) -> Self {
+        let first = Server::start(flavor, first);
+        let pair = Self { flavor, first, second: Server::start(flavor, second) };
         pair.first.root(&format!("CREATE USER repl@'%' IDENTIFIED BY '{SECRET}'"));
         pair.first.root("GRANT REPLICATION SLAVE ON *.* TO repl@'%'");
         pair.follow(&pair.second, &pair.first);
@@ -48,16 +64,25 @@ impl Pair {
         pair
     }
 
+    /// One that was the primary becomes the other's replica.
+    pub fn rejoin(&self, replica: &Server, source: &Server) {
+        self.read_only(replica, true);
+        if self.flavor == Flavor::MariaDb {
+            replica.root("SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos");
+        }
+        self.follow(replica, source);
+    }
+
     fn follow(&self, replica: &Server, source: &Server) {
-        let port = source.port();
+        let (host, port) = (source.host(), source.port());
         replica.root(&match self.flavor {
             Flavor::MySql => format!(
-                "CHANGE REPLICATION SOURCE TO SOURCE_HOST='{HOST}', SOURCE_PORT={port}, \
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST='{host}', SOURCE_PORT={port}, \
                  SOURCE_USER='repl', SOURCE_PASSWORD='{SECRET}', SOURCE_AUTO_POSITION=1, \
                  SOURCE_CONNECT_RETRY=1, GET_SOURCE_PUBLIC_KEY=1"
             ),
             Flavor::MariaDb => format!(
-                "CHANGE MASTER TO MASTER_HOST='{HOST}', MASTER_PORT={port}, MASTER_USER='repl', \
+                "CHANGE MASTER TO MASTER_HOST='{host}', MASTER_PORT={port}, MASTER_USER='repl', \
                  MASTER_PASSWORD='{SECRET}', MASTER_USE_GTID=slave_pos, \
                  MASTER_CONNECT_RETRY=1"
             ),
@@ -85,7 +110,24 @@ impl Pair {
         Instant::now()
     }
 
+    /// What it has received it applies first.
+    pub fn promote_whole(&self, replica: &Server) -> Instant {
+        replica.root("STOP REPLICA IO_THREAD");
+        wait_for("the relay log to be applied", SOON, || {
+            let status = replica.root("SHOW REPLICA STATUS");
+            let done = |cell: &Option<String>| {
+                cell.as_ref().is_some_and(|cell| cell.contains("has read all relay log"))
+            };
+            status[0].iter().any(done).then_some(())
+        });
+        self.promote(replica)
+    }
+
     pub fn catch_up(&self) {
+        self.catch_up_with(&self.first, &self.second);
+    }
+
+    pub fn catch_up_with(&self, source: &Server, replica: &Server) {
         let question = match self.flavor {
             Flavor::MySql => "SELECT @@GLOBAL.gtid_executed",
             Flavor::MariaDb => "SELECT @@GLOBAL.gtid_binlog_pos",
@@ -94,10 +136,18 @@ impl Pair {
             Flavor::MySql => question,
             Flavor::MariaDb => "SELECT @@GLOBAL.gtid_slave_pos",
         };
-        let caught_up = || self.first.root(question) == self.second.root(answer);
+        let caught_up = || match self.flavor {
+            // A server that crashed as the primary may have some that the other never got.
+            Flavor::MySql => {
+                let wanted = source.root(question)[0][0].clone().unwrap_or_default();
+                let held = format!("SELECT GTID_SUBSET('{wanted}', @@GLOBAL.gtid_executed)");
+                replica.root(&held)[0][0].as_deref() == Some("1")
+            }
+            Flavor::MariaDb => source.root(question) == replica.root(answer),
+        };
         let began = Instant::now();
         while !caught_up() {
-            let status = || self.second.root("SHOW REPLICA STATUS");
+            let status = || replica.root("SHOW REPLICA STATUS");
             assert!(began.elapsed() < SOON, "{:?} lags: {:?}", self.flavor, status());
             thread::sleep(Duration::from_millis(20));
         }
@@ -109,5 +159,18 @@ impl Pair {
             .target("second", &self.second.address())
             .user(USER, PASSWORD)
             .section("pool", "max_connections = 12\nborrow_timeout = \"20s\"")
+    }
+}
+
+fn options(flavor: Flavor, id: u32) -> Options {
+    let options = Options::default()
+        .argument("--log-bin=binlog")
+        .argument(format!("--server-id={id}"))
+        .argument("--sync-binlog=0");
+    match flavor {
+        Flavor::MySql => {
+            options.argument("--gtid-mode=ON").argument("--enforce-gtid-consistency=ON")
+        }
+        Flavor::MariaDb => options.argument("--log-slave-updates"),
     }
 }

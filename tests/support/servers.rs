@@ -25,6 +25,7 @@ use super::{
     cache, certificates,
     client::{Error, Login, RawClient, Row},
     free_port,
+    island::Island,
     process::Leashed,
     tail, wait_for,
 };
@@ -89,11 +90,13 @@ impl Flavor {
 pub struct Options {
     max_connections: u32,
     arguments: Vec<String>,
+    /// The address, and the network namespace it is in.
+    island: Option<(String, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_connections: 151, arguments: Vec::new() }
+        Self { max_connections: 151, arguments: Vec::new(), island: None }
     }
 }
 
@@ -108,6 +111,13 @@ impl Options {
     #[must_use]
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// On a host of its own.
+    #[must_use]
+    pub fn on(mut self, island: &Island) -> Self {
+        self.island = Some((island.address(), island.name.clone()));
         self
     }
 }
@@ -170,12 +180,15 @@ impl Server {
 
     fn launch(&mut self) -> Result<(), String> {
         let mut command = mysqld(self.flavor, &self.data());
+        if let Some((_, namespace)) = &self.options.island {
+            command = Island::inside(namespace, &command);
+        }
         command
             .arg(format!("--socket={}", self.socket().display()))
             .arg(format!("--pid-file={}", self.folder.path().join("pid").display()))
             .arg(format!("--port={}", self.port))
             .arg(format!("--max-connections={}", self.options.max_connections))
-            .arg(format!("--bind-address={HOST}"))
+            .arg(format!("--bind-address={}", self.host()))
             .args(["--skip-name-resolve", "--skip-log-bin"])
             .args(["--max-allowed-packet=1G", "--local-infile=ON", "--back-log=1000"])
             .args(["--innodb-doublewrite=OFF", "--innodb-flush-log-at-trx-commit=2"])
@@ -215,9 +228,13 @@ impl Server {
         self.port
     }
 
+    pub fn host(&self) -> &str {
+        self.options.island.as_ref().map_or(HOST, |(address, _)| address)
+    }
+
     /// `host:port`.
     pub fn address(&self) -> String {
-        format!("{HOST}:{}", self.port)
+        format!("{}:{}", self.host(), self.port)
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -324,6 +341,14 @@ impl Server {
         if let Err(why) = self.launch() {
             panic!("{:?} did not start again: {why}\n{}", self.flavor, tail(&self.log_path(), 30));
         }
+    }
+
+    /// The same, with one more argument from now on.
+    pub fn restart_with(&mut self, argument: &str) {
+        if !self.options.arguments.iter().any(|it| it == argument) {
+            self.options.arguments.push(argument.to_owned());
+        }
+        self.restart();
     }
 
     /// Frozen: the port accepts, nobody answers. Returns when every thread has stopped.
