@@ -28,6 +28,8 @@ pub struct Facts {
     /// What a login gets that names no collation, or one the server does not know.
     pub charset: Option<Charset>,
     pub max_connections: u32,
+    /// In seconds.
+    pub net_write_timeout: Option<u64>,
     /// Of a fresh connection.
     pub status: Status,
     /// The comma-separated list.
@@ -53,11 +55,11 @@ impl Connection {
         if !self.format.session_track {
             return Err(BackendError::NoTrackers);
         }
-        let mut limits =
-            self.query("SELECT @@GLOBAL.max_connections, @@GLOBAL.sql_mode").await?.into_iter();
+        let mut limits = self.query(LIMITS).await?.into_iter();
         let mut limits = limits.next().unwrap_or_default().into_iter().flatten();
         facts.max_connections = limits.next().and_then(|most| most.parse().ok()).unwrap_or(0);
         let sql_mode = limits.next().unwrap_or_default();
+        facts.net_write_timeout = limits.next().and_then(|seconds| seconds.parse().ok());
         facts.role = self.role().await?;
         self.learn_collations(&mut facts).await?;
         let names = if facts.mariadb {
@@ -164,6 +166,9 @@ impl Connection {
         Ok(settable)
     }
 }
+
+const LIMITS: &str =
+    "SELECT @@GLOBAL.max_connections, @@GLOBAL.sql_mode, @@GLOBAL.net_write_timeout";
 
 const DEFAULT_CHARSET: &str = "SELECT @@GLOBAL.character_set_client, @@GLOBAL.collation_connection";
 

@@ -314,8 +314,7 @@ impl Session {
             self.keep_or_give_back(borrowed, disposition).await;
         }
         let bytes = reply.last_bytes();
-        self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
-        self.stream.send(bytes).await.map_err(|_| End::HungUp)?;
+        self.write(bytes).await?;
         if released {
             return Err(End::Quit);
         }

@@ -20,6 +20,7 @@ mod refuse;
 mod relay;
 mod restore;
 mod serve;
+mod stalled;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

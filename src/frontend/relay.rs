@@ -13,6 +13,7 @@ use super::exchange::Sent;
 use super::refuse::Word;
 use super::restore::{Ahead, Prefix};
 use super::serve::{Session, in_time};
+use super::stalled;
 use crate::metrics::{Cure, Direction};
 use crate::pool::Borrowed;
 use crate::session::{Forward, NEUTRAL_SCHEMA};
@@ -265,7 +266,10 @@ impl Session {
         let bytes = reply.last_bytes();
         if !bytes.is_empty() {
             let count = bytes.len() as u64;
-            self.stream.send(bytes).await.map_err(|_| Broken::Client)?;
+            let patience = || stalled::patience(self.ledger.state(), self.shared.cluster.facts());
+            let sending = self.stream.send(bytes);
+            let sent = stalled::in_time(&self.presence, patience, sending).await;
+            sent.map_err(|_| Broken::Client)?;
             if self.stream.is_compressed() {
                 // Packing takes milliseconds, and sockets that are always ready never pause.
                 tokio::task::yield_now().await;

@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::desk::Done;
 use super::inbound::{Inbound, Incoming};
 use super::refuse::Word;
+use super::stalled;
 use super::{End, Shared};
 use crate::backend::{BackendError, Identity};
 use crate::config::Access;
@@ -376,7 +377,10 @@ impl Session {
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.shared.metrics.client.bytes.of(Direction::Out).inc_by(bytes.len() as u64);
-        self.stream.send(bytes).await.map_err(|_| End::HungUp)
+        let patience = || stalled::patience(self.ledger.state(), self.shared.cluster.facts());
+        let sending = self.stream.send(bytes);
+        let sent = stalled::in_time(&self.presence, patience, sending).await;
+        sent.map_err(|_| End::HungUp)
     }
 }
 
