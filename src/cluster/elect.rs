@@ -76,12 +76,21 @@ pub struct Topology {
     pub replicas: Vec<usize>,
     /// What an operator keeps from being borrowed; the election passes it on.
     pub hold: Hold,
+    /// Targets that an operator has taken out of use. One of them may be the primary: it stays that,
+    /// and what it should serve waits.
+    pub drained: Vec<usize>,
 }
 
 impl Topology {
     /// The primary, if it may be borrowed from.
     pub fn writer(&self) -> Option<usize> {
-        self.primary.filter(|_| self.hold == Hold::Nothing)
+        self.primary.filter(|at| self.hold == Hold::Nothing && !self.drained.contains(at))
+    }
+
+    /// Those that may be read from, the primary not among them.
+    pub fn readers(&self) -> impl Iterator<Item = usize> {
+        let held = self.hold == Hold::Everything;
+        self.replicas.iter().copied().filter(move |at| !held && !self.drained.contains(at))
     }
 }
 
@@ -128,7 +137,8 @@ pub fn elect(before: &Topology, targets: &[Observation]) -> Topology {
     let changed = primary.is_some() && primary != before.primary;
     let replicas = places(targets, |it| it.reads() && it.strikes == 0);
     let epoch = before.epoch + u64::from(changed);
-    Topology { primary, epoch, rivals, stale, replicas, hold: before.hold }
+    let (hold, drained) = (before.hold, before.drained.clone());
+    Topology { primary, epoch, rivals, stale, replicas, hold, drained }
 }
 
 impl Observation {

@@ -3,6 +3,7 @@
 //! Owns the targets, what is seen of them, and who is primary. With one target there is nothing to
 //! see: it is the primary. It never borrows by itself.
 
+mod drain;
 mod elect;
 mod hold;
 mod member;
@@ -157,7 +158,7 @@ impl Cluster {
 
     /// Why nobody can be served at this moment, if so.
     pub fn trouble(&self) -> Option<String> {
-        match self.primary().and_then(Member::pool) {
+        match self.writer_at().and_then(|at| self.pool_of(at)) {
             Some(pool) => pool.trouble(),
             None => Some(self.why_nobody().unwrap_or_else(|| "no answer yet".into())),
         }
@@ -253,18 +254,15 @@ impl Cluster {
 
     /// The fit replica with the least to do; the primary where there is none, if it may be.
     fn reader(&self, topology: &Topology) -> Option<&Pool> {
-        if topology.hold == Hold::Everything {
-            return None;
-        }
-        let replicas = topology.replicas.iter().filter_map(|at| self.pool_of(*at));
+        let replicas = topology.readers().filter_map(|at| self.pool_of(at));
         let primary = topology.writer().filter(|_| self.rules.failover.read_only_fallback);
         replicas.min_by_key(|pool| pool.load()).or_else(|| self.pool_of(primary?))
     }
 
     fn reads(&self, topology: &Topology, at: usize) -> bool {
-        let fallback = self.rules.failover.read_only_fallback && topology.replicas.is_empty();
-        topology.hold != Hold::Everything
-            && (topology.replicas.contains(&at) || (fallback && topology.writer() == Some(at)))
+        let mut readers = topology.readers().peekable();
+        let fallback = self.rules.failover.read_only_fallback && readers.peek().is_none();
+        readers.any(|reader| reader == at) || (fallback && topology.writer() == Some(at))
     }
 
     fn nobody_in_time(&self, waited: Duration) -> BorrowError {
@@ -315,6 +313,10 @@ impl Cluster {
         }
         let troubles = self.members.iter().filter_map(|member| Some(member.trouble()?.text));
         let mut troubles: Vec<String> = troubles.collect();
+        let drained = self.topology.borrow().drained.clone();
+        if !drained.is_empty() {
+            troubles.push(format!("{} drained by an operator", names(&drained)));
+        }
         if self.may_move() {
             let read_only: Vec<usize> = {
                 let seen = self.seen();
@@ -388,7 +390,7 @@ impl Cluster {
             let reads = self.rules.reads && it.is_some_and(Observation::reads);
             self.metrics.server.targets_primary.at(member.at).set(i64::from(is_primary));
             let Some(pool) = member.pool() else { continue };
-            pool.stand(is_primary || reads);
+            pool.stand((is_primary || reads) && !topology.drained.contains(&member.at));
             // What it still takes, the next primary will never have.
             let lost = before.primary == Some(member.at) && !is_primary;
             if lost && it.is_some_and(Observation::takes_writes) {

@@ -52,6 +52,8 @@ pub enum Standing {
     Replica,
     /// It takes writes though another is the primary, or nobody knows who is.
     Rival,
+    /// Taken out of use by an operator.
+    Drained,
     /// Known, and not to be used: too far behind, silent, or with nothing to do.
     Unused,
     Down,
@@ -65,6 +67,7 @@ impl Standing {
             Self::Primary => "primary",
             Self::Replica => "replica",
             Self::Rival => "rival",
+            Self::Drained => "drained",
             Self::Unused => "unused",
             Self::Down => "down",
             Self::Unknown => "unknown",
@@ -84,7 +87,11 @@ impl Cluster {
         let seen = self.seen().clone();
         let view = |member: &Member| {
             let mut view = member.view(seen.get(member.at));
-            view.standing = standing(&topology, member.at, &view, seen.get(member.at));
+            view.standing = if topology.drained.contains(&member.at) {
+                Standing::Drained
+            } else {
+                standing(&topology, member.at, &view, seen.get(member.at))
+            };
             if !self.may_move() {
                 view.is_up = view.pool.is_some() && view.trouble.is_none();
             }

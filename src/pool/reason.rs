@@ -16,7 +16,7 @@ pub enum CloseReason {
     /// Its place was needed for another login.
     Evicted,
     ResetFailed,
-    /// Its target is not the primary any more.
+    /// Its target is not the primary any more, or an operator has drained it.
     Demoted,
     Shutdown,
 }

@@ -30,6 +30,7 @@ struct Loading {
     secrets: Secrets,
     problems: Vec<Problem>,
     seen: HashMap<String, (PathBuf, Option<usize>)>,
+    admins_seen: HashMap<String, (PathBuf, Option<usize>)>,
 }
 
 impl Loading {
@@ -79,7 +80,8 @@ impl Loading {
 
     fn take(&mut self, path: &Path, mut parsed: Parsed) {
         parsed.findings.sort_by_key(|finding| finding.line);
-        if parsed.accounts.is_empty() && parsed.findings.is_empty() {
+        let nobody = parsed.accounts.is_empty() && parsed.admins.is_empty();
+        if nobody && parsed.findings.is_empty() {
             return self.problem(path, Finding::new(None, "holds no user"));
         }
         for finding in parsed.findings {
@@ -87,11 +89,8 @@ impl Loading {
         }
         for (line, account) in parsed.accounts {
             let place = (path.to_owned(), line);
-            if let Some((file, first)) = self.seen.insert(account.username.to_string(), place) {
-                let first = first.map(|line| format!(":{line}")).unwrap_or_default();
-                let what =
-                    format!("user {:?} is already in {}{first}", account.username, file.display());
-                self.problem(path, Finding::new(line, what));
+            if let Some(first) = self.seen.insert(account.username.to_string(), place) {
+                self.problem(path, twice("user", &account.username, first, line));
                 continue;
             }
             if account.password.is_empty() {
@@ -103,11 +102,21 @@ impl Loading {
             }
             self.secrets.accounts.push(account);
         }
+        for (line, admin) in parsed.admins {
+            let place = (path.to_owned(), line);
+            if let Some(first) = self.admins_seen.insert(admin.username().to_owned(), place) {
+                self.problem(path, twice("admin", admin.username(), first, line));
+                continue;
+            }
+            self.secrets.admins.push(admin);
+        }
     }
 
     fn finish(mut self, path: &Path) -> Result<Secrets, SecretsError> {
         if self.secrets.accounts.is_empty() && self.problems.is_empty() {
-            self.problem(path, Finding::new(None, "the folder holds no secrets file"));
+            let admins = !self.secrets.admins.is_empty();
+            let what = if admins { "holds no user" } else { "the folder holds no secrets file" };
+            self.problem(path, Finding::new(None, what));
         }
         if self.problems.is_empty() {
             Ok(self.secrets)
@@ -124,6 +133,17 @@ impl Loading {
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
         self.problem(path, Finding::new(None, format!("cannot be read: {error}")));
     }
+}
+
+/// `first` is where it was met before.
+fn twice(
+    what: &str,
+    name: &str,
+    (file, first): (PathBuf, Option<usize>),
+    line: Option<usize>,
+) -> Finding {
+    let first = first.map(|line| format!(":{line}")).unwrap_or_default();
+    Finding::new(line, format!("{what} {name:?} is already in {}{first}", file.display()))
 }
 
 /// The mode, when it grants more than 0640 does.
@@ -146,7 +166,7 @@ mod tests {
     use proptest::prelude::*;
     use tempfile::TempDir;
 
-    use super::super::Password;
+    use super::super::{Password, Rights};
     use super::*;
 
     fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -258,6 +278,35 @@ mod tests {
         );
         let missing = load(Path::new("/nonexistent/secrets")).unwrap_err();
         assert!(missing.to_string().starts_with("/nonexistent/secrets: cannot be read"));
+    }
+
+    #[test]
+    fn those_of_the_console() {
+        let user = "[[user]]\nusername='a'\npassword='p'\n";
+        let ops = "[[admin]]\nusername='ops'\npassword='o'\n";
+        let secrets =
+            one(&format!("{user}{ops}rights='write'\n[[admin]]\nusername='a'\npassword='x'"));
+        let secrets = secrets.unwrap();
+        let admins = secrets.admins.iter().map(|it| (it.username(), it.rights));
+        assert_eq!(admins.collect::<Vec<_>>(), [("ops", Rights::Write), ("a", Rights::Read)]);
+        assert_eq!(wrong(ops), [": holds no user"]);
+        assert_eq!(
+            wrong(&format!(
+                "{user}{ops}rights='root'\n{ops}\n[[admin]]\nuser='hunter2'\npassword=1"
+            )),
+            [
+                "4: rights are \"read\" or \"write\"",
+                "12: username is missing",
+                "13: unknown key; an admin has username, password, rights",
+                "14: password must be a string",
+            ]
+        );
+        assert_eq!(
+            wrong(&format!("{user}[[admin]]\nusername='o'\npassword=''\n")),
+            ["4: an admin needs a password"]
+        );
+        let twice = wrong(&format!("{user}{ops}{ops}"));
+        assert!(twice[0].starts_with("7: admin \"ops\" is already in"), "{twice:?}");
     }
 
     #[test]

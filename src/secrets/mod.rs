@@ -4,6 +4,7 @@
 //! files, never talks to a network, never prints a password nor a line that may hold one.
 
 mod account;
+mod admin;
 mod json;
 mod load;
 mod password;
@@ -13,6 +14,7 @@ mod toml;
 mod vault;
 
 pub use account::{Account, TargetLogin};
+pub use admin::{Admin, Rights};
 pub use load::load;
 pub use password::Password;
 pub use problem::{Problem, SecretsError};

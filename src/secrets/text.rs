@@ -1,6 +1,6 @@
 //! What both notations have in common: an entry as it was written, and what an account may be.
 
-use super::{Account, Password};
+use super::{Account, Admin, Password};
 
 /// The keys an entry may have, in the order the manual shows them.
 pub(super) const KEYS: [&str; 5] =
@@ -22,6 +22,7 @@ impl Finding {
 #[derive(Default)]
 pub(super) struct Parsed {
     pub accounts: Vec<(Option<usize>, Account)>,
+    pub admins: Vec<(Option<usize>, Admin)>,
     pub findings: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! Secrets as TOML: `[[user]]` tables.
+//! Secrets as TOML: `[[user]]` and `[[admin]]` tables.
 //!
 //! Read by hand from the spanned tree, not through serde: serde stops at the first problem, and
 //! its "invalid type: string …" repeats the value.
@@ -6,6 +6,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::admin::AdminEntry;
 use super::text::{Entry, Finding, KEYS, Parsed};
 
 pub(super) fn parse(source: &str) -> Parsed {
@@ -22,25 +23,41 @@ pub(super) fn parse(source: &str) -> Parsed {
     }
     for (key, value) in document.into_inner() {
         let line = Some(line_at(source, key.span().start));
-        if key.get_ref() == "user" {
-            users(source, line, value, &mut parsed);
-        } else {
-            parsed.findings.push(Finding::new(line, "unknown key here; entries are [[user]]"));
+        match key.get_ref().as_ref() {
+            "user" => tables(source, (line, "user"), value, &mut parsed, user),
+            "admin" => tables(source, (line, "admin"), value, &mut parsed, admin),
+            _ => {
+                let what = "unknown key here; entries are [[user]] and [[admin]]";
+                parsed.findings.push(Finding::new(line, what));
+            }
         }
     }
     parsed
 }
 
-fn users(source: &str, line: Option<usize>, value: Spanned<DeValue<'_>>, parsed: &mut Parsed) {
+/// Reads one table of a list.
+type Read = fn(&str, Option<usize>, DeTable<'_>, &mut Parsed);
+
+fn tables(
+    source: &str,
+    (line, name): (Option<usize>, &str),
+    value: Spanned<DeValue<'_>>,
+    parsed: &mut Parsed,
+    read: Read,
+) {
     let DeValue::Array(entries) = value.into_inner() else {
-        parsed.findings.push(Finding::new(line, "user must be a list: write [[user]]"));
+        let what = format!("{name} must be a list: write [[{name}]]");
+        parsed.findings.push(Finding::new(line, what));
         return;
     };
     for entry in entries {
         let line = Some(line_at(source, entry.span().start));
         match entry.into_inner() {
-            DeValue::Table(table) => user(source, line, table, parsed),
-            _ => parsed.findings.push(Finding::new(line, "each user must be a table")),
+            DeValue::Table(table) => read(source, line, table, parsed),
+            _ => {
+                let what = format!("each {name} must be a table");
+                parsed.findings.push(Finding::new(line, what));
+            }
         }
     }
 }
@@ -64,6 +81,25 @@ fn user(source: &str, line: Option<usize>, table: DeTable<'_>, parsed: &mut Pars
         }
     }
     entry.finish(&mistyped, parsed);
+}
+
+fn admin(source: &str, line: Option<usize>, table: DeTable<'_>, parsed: &mut Parsed) {
+    let mut entry = AdminEntry::at(line);
+    for (key, value) in table {
+        let line = Some(line_at(source, key.span().start));
+        let Some(known) = AdminEntry::KEYS.into_iter().find(|k| k == key.get_ref()) else {
+            let what = format!("unknown key; an admin has {}", AdminEntry::KEYS.join(", "));
+            parsed.findings.push(Finding::new(line, what));
+            continue;
+        };
+        if let DeValue::String(text) = value.into_inner() {
+            entry.set(known, text.into_owned());
+        } else {
+            entry.mistyped.push(known);
+            parsed.findings.push(Finding::new(line, format!("{known} must be a string")));
+        }
+    }
+    entry.finish(parsed);
 }
 
 fn line_at(source: &str, offset: usize) -> usize {

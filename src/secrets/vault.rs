@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Account;
+use super::{Account, Admin};
 
 /// Parsed, but not in force yet.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
     pub accounts: Vec<Account>,
+    pub admins: Vec<Admin>,
     pub warnings: Vec<String>,
 }
 
@@ -20,6 +21,7 @@ pub struct Secrets {
 pub struct Generation {
     pub number: u64,
     accounts: BTreeMap<Arc<str>, Arc<Account>>,
+    admins: Vec<Admin>,
 }
 
 impl Generation {
@@ -31,6 +33,15 @@ impl Generation {
     /// In the order of their names.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.accounts.values()
+    }
+
+    /// Who may log in to the console; never a client.
+    pub fn admin(&self, user: &str) -> Option<&Admin> {
+        self.admins.iter().find(|admin| admin.username() == user)
+    }
+
+    pub fn has_admins(&self) -> bool {
+        !self.admins.is_empty()
     }
 
     /// Whether `account` is still what the file says. An account that did not change keeps its
@@ -48,7 +59,7 @@ impl Generation {
             };
             accounts.insert(account.username.clone(), kept);
         }
-        Self { number: self.number + 1, accounts }
+        Self { number: self.number + 1, accounts, admins: secrets.admins.clone() }
     }
 }
 
@@ -60,7 +71,7 @@ pub struct Vault {
 impl Vault {
     /// Begins with generation 1.
     pub fn new(secrets: Secrets) -> Self {
-        let none = Generation { number: 0, accounts: BTreeMap::new() };
+        let none = Generation { number: 0, accounts: BTreeMap::new(), admins: Vec::new() };
         let first = none.next(&secrets);
         drop(secrets);
         Self { current: ArcSwap::from_pointee(first) }
@@ -90,7 +101,7 @@ mod tests {
     fn secrets(accounts: &[(&str, &str)]) -> Secrets {
         Secrets {
             accounts: accounts.iter().map(|(u, p)| account(u, p)).collect(),
-            warnings: Vec::new(),
+            ..Secrets::default()
         }
     }
 
