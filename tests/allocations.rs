@@ -78,7 +78,7 @@ impl House {
         let (address, door) = (local(), local());
         let text = format!(
             "[[endpoint]]\nlisten = {address:?}\n\n[[target]]\naddress = {:?}\n\n\
-             [secrets]\npath = \"secrets.toml\"\n\n[admin]\nhttp = {door:?}\n\n\
+             [secrets]\npath = \"secrets.toml\"\n\n[admin]\nhttp = {door:?}\nsql = \"\"\n\n\
              [tls.client]\nmode = \"off\"\n\n[tls.target]\nmode = {tls_behind:?}\n",
             server.address()
         );

@@ -1,3 +1,4 @@
 //! The operators' doors.
 
 pub mod http;
+pub mod sql;

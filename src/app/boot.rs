@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use super::cli::Failure;
+use tokio::sync::Notify;
+
+use super::cli::{self, Failure};
+use super::verbs::{Hands, verbs};
 use super::{check, drain, sweep};
 use crate::admin::http::{self, HttpState};
+use crate::admin::sql::{self, Console, Rooms};
 use crate::backend::Dialer;
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
@@ -41,6 +45,7 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     let shared = Arc::new(share(&settings, vault, metrics, &lifecycle)?);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
+    let console = console(&settings).await?;
 
     shared.cluster.start();
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
@@ -51,8 +56,19 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
         let state = http_state(&shared);
         lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
     }
+    let settings = Arc::new(settings);
+    let stop = Arc::new(Notify::new());
+    if let Some(listener) = console {
+        let hands = Hands {
+            shared: Arc::clone(&shared),
+            settings: Arc::clone(&settings),
+            stop: Arc::clone(&stop),
+        };
+        let console = Console::new(rooms(&shared, &settings), verbs(hands));
+        lifecycle.spawn("console", sql::listen(listener, Arc::new(console)));
+    }
     lifecycle.set(Phase::Running);
-    drain::until_stopped(&settings, &shared).await;
+    drain::until_stopped(&settings, &shared, stop).await;
     Ok(())
 }
 
@@ -77,6 +93,7 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
             mistakes.extend(error.problems.into_iter().map(mistake));
         }
         Ok(secrets) => {
+            mistakes.extend(open_console(settings, &secrets));
             let known = secrets.accounts.iter().any(|it| *it.username == **watcher);
             if !watcher.is_empty() && !known {
                 let why = format!("no user {watcher:?} in the secrets");
@@ -97,6 +114,21 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
         not_yet("target.role", "one at least must be able to be the primary");
     }
     mistakes
+}
+
+/// A console that strangers can reach asks who they are.
+fn open_console(settings: &Settings, secrets: &secrets::Secrets) -> Option<Mistake> {
+    let door = settings.admin.sql.as_ref().filter(|door| !door.is_local())?;
+    if !secrets.admins.is_empty() {
+        return None;
+    }
+    let (place, name) = settings.source().place_of("admin", "sql", cli::environment());
+    let why = format!(
+        "{door} can be reached from other machines, and {} names no [[admin]]: name one there, or \
+         listen on loopback",
+        settings.secrets.display()
+    );
+    Some(Mistake::new(place, name, why))
 }
 
 fn load_secrets(settings: &Settings) -> Result<secrets::Secrets, Failure> {
@@ -211,6 +243,27 @@ async fn admin(settings: &Settings) -> Result<Option<tokio::net::TcpListener>, F
     bound.map(Some).map_err(|error| {
         Failure::other(format!("cannot listen on {host}:{port} (admin.http): {error}"))
     })
+}
+
+async fn console(settings: &Settings) -> Result<Option<Listener>, Failure> {
+    let Some(door) = &settings.admin.sql else { return Ok(None) };
+    let bound = Listener::bind(door).await;
+    bound
+        .map(Some)
+        .map_err(|error| Failure::other(format!("cannot listen on {door} (admin.sql): {error}")))
+}
+
+fn rooms(shared: &Shared, settings: &Arc<Settings>) -> Rooms {
+    Rooms {
+        registry: Arc::clone(&shared.registry),
+        cluster: Arc::clone(&shared.cluster),
+        library: Arc::clone(&shared.library),
+        metrics: Arc::clone(&shared.metrics),
+        vault: Arc::clone(&shared.vault),
+        settings: Arc::clone(settings),
+        lifecycle: shared.lifecycle.clone(),
+        tls: shared.tls.clone(),
+    }
 }
 
 fn http_state(shared: &Arc<Shared>) -> HttpState {

@@ -1,16 +1,17 @@
-//! The end: a first signal drains, a second stops.
+//! The end: a first signal drains, a second stops. An operator's SHUTDOWN is one too.
 
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
+use super::reload;
 use crate::config::Settings;
 use crate::frontend::Shared;
 use crate::lifecycle::Phase;
 use crate::registry::Doom;
-use crate::secrets;
 
 /// How often the drain looks whether everybody has left.
 const LOOK: Duration = Duration::from_millis(20);
@@ -18,8 +19,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// For COM_QUITs to the servers at the very end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>) {
-    let mut signals = Signals::new();
+pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>, asked: Arc<Notify>) {
+    let mut signals = Signals::new(asked);
     signals.first(settings, shared).await;
     drain(settings.admin.drain_timeout, shared, &mut signals).await;
     shared.lifecycle.set(Phase::Stopped);
@@ -62,10 +63,11 @@ struct Signals {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
     hangup: Option<Signal>,
+    asked: Arc<Notify>,
 }
 
 impl Signals {
-    fn new() -> Self {
+    fn new(asked: Arc<Notify>) -> Self {
         let listen = |kind| {
             signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot hear a signal")).ok()
         };
@@ -73,26 +75,31 @@ impl Signals {
             terminate: listen(SignalKind::terminate()),
             interrupt: listen(SignalKind::interrupt()),
             hangup: listen(SignalKind::hangup()),
+            asked,
         }
     }
 
     /// SIGHUP reads the secrets again and goes on.
     async fn first(&mut self, settings: &Settings, shared: &Shared) {
         loop {
-            let Self { terminate, interrupt, hangup } = self;
+            let Self { terminate, interrupt, hangup, asked } = self;
             tokio::select! {
                 () = heard(terminate) => return,
                 () = heard(interrupt) => return,
-                () = heard(hangup) => reload(settings, shared),
+                () = asked.notified() => return,
+                () = heard(hangup) => {
+                    let _ = reload::secrets(settings, &shared.vault);
+                }
             }
         }
     }
 
     async fn stop(&mut self) {
-        let Self { terminate, interrupt, .. } = self;
+        let Self { terminate, interrupt, asked, .. } = self;
         tokio::select! {
             () = heard(terminate) => {}
             () = heard(interrupt) => {}
+            () = asked.notified() => {}
         }
     }
 }
@@ -103,19 +110,5 @@ async fn heard(signal: &mut Option<Signal>) {
             signal.recv().await;
         }
         None => pending().await,
-    }
-}
-
-/// A bad new version is refused whole and the old one kept.
-fn reload(settings: &Settings, shared: &Shared) {
-    match secrets::load(&settings.secrets) {
-        Ok(secrets) => {
-            for warning in &secrets.warnings {
-                tracing::warn!("{warning}");
-            }
-            let generation = shared.vault.replace(secrets);
-            tracing::info!(generation, "the secrets were read again");
-        }
-        Err(error) => tracing::error!(%error, "the secrets were not read again, the old ones stay"),
     }
 }

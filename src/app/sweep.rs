@@ -43,6 +43,6 @@ async fn kill(shared: Arc<Shared>, entry: Arc<Entry>) {
     }
 }
 
-fn identity(username: Arc<str>) -> crate::backend::Identity {
+pub(super) fn identity(username: Arc<str>) -> crate::backend::Identity {
     crate::backend::Identity { username, generation: 0, meaning: crate::wire::Meaning::default() }
 }

@@ -3,6 +3,7 @@
 //! Only the form is judged here; names are resolved by whoever connects.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -26,6 +27,18 @@ impl Address {
         match self {
             Self::Tcp { host, .. } => Some(host),
             Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether only this machine can reach what listens here. A name that is not `localhost` may
+    /// stand for anything.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp { host, .. } => {
+                let loopback = host.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback());
+                loopback || host.eq_ignore_ascii_case("localhost")
+            }
+            Self::Unix(_) => true,
         }
     }
 
@@ -142,6 +155,23 @@ fn is_host(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_this_machine_reaches() {
+        for text in [
+            "127.0.0.1:1",
+            "127.8.9.9:1",
+            "[::1]:1",
+            "localhost:1",
+            "unix:/run/s",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(text.parse::<Address>().unwrap().is_local(), "{text}");
+        }
+        for text in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost.example.org:1", "db:1"] {
+            assert!(!text.parse::<Address>().unwrap().is_local(), "{text}");
+        }
+    }
 
     #[test]
     fn what_is_read_is_said_again() {

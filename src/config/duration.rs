@@ -1,5 +1,6 @@
 //! Durations as people write them: `800ms`, `10s`, `5m`, `24h`, `7d`, `1h30m`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Longer than anybody means, and short enough to be added to any clock.
@@ -23,6 +24,20 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
             return Some(Duration::from_millis(millis));
         }
     }
+}
+
+/// As people write it, without a remainder below a millisecond.
+pub(super) fn text(duration: Duration) -> String {
+    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    for name in ["h", "m", "s", "ms"] {
+        let unit = unit(name).unwrap_or(1);
+        if millis >= unit {
+            let _ = write!(text, "{}{name}", millis / unit);
+            millis %= unit;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 fn unit(name: &str) -> Option<u64> {
@@ -49,6 +64,13 @@ mod tests {
         assert_eq!(seconds("24h"), Some(86_400));
         assert_eq!(seconds("1h30m"), Some(5_400));
         assert_eq!(seconds("7d"), Some(604_800));
+    }
+
+    #[test]
+    fn written_as_it_is_read() {
+        for written in ["800ms", "0s", "5m", "24h", "1h30m", "1s500ms"] {
+            assert_eq!(text(parse(written).unwrap()), written);
+        }
     }
 
     #[test]

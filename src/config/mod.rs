@@ -7,6 +7,7 @@
 mod address;
 mod choice;
 mod duration;
+mod listing;
 mod mistake;
 mod nearest;
 mod overlay;
@@ -20,7 +21,9 @@ mod tree;
 
 pub use address::{Address, BadAddress};
 pub use choice::Choice;
+pub use listing::HIDDEN;
 pub use mistake::{Mistake, Mistakes, Place};
+pub use nearest::nearest;
 pub use settings::{
     Access, Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, LogFormat, LogLevel,
     Pool, Role, Settings, Target, TargetTlsMode, TlsClient, TlsTarget,

@@ -1,10 +1,7 @@
 //! The valid word somebody most likely meant.
 
 /// The nearest of the candidates, when one is near enough to be worth saying.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = fold(word);
     let near = |candidate: &&'c str| {
         let candidate = fold(candidate);

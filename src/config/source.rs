@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::mistake::{Mistake, Mistakes, Place};
 use super::scalar::Scalar;
+use super::section::Section;
 use super::tree::{Entry, Node, Origin, Table};
 use super::{Address, Settings, overlay, read, tree};
 
@@ -24,6 +25,29 @@ impl Source {
             Self::Environment => from_environment(env),
             Self::CommandLine { target, secrets, listen } => quick(target, secrets, listen, env),
         }
+    }
+}
+
+impl Source {
+    /// Where a key of a section was written, and its name there: for those who find fault with it
+    /// once the whole is known.
+    pub fn place_of(
+        &self,
+        section: &'static str,
+        key: &str,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> (Place, String) {
+        let (mut table, place) = match self {
+            Self::File(path) => {
+                let text = fs::read_to_string(path).unwrap_or_default();
+                let place = Place::File { path: path.clone(), line: None };
+                (tree::parse(path, &text).table, place)
+            }
+            Self::Environment => (Table::new(), Place::Environment),
+            Self::CommandLine { .. } => (Table::new(), Place::CommandLine),
+        };
+        overlay::environment(&mut table, env);
+        Section::root(&table, place).child(section).name_of(key)
     }
 }
 
@@ -169,6 +193,23 @@ mod tests {
                 assert!(example.contains(&format!("\n{key} = ")), "{section}.{key}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_is_found_where_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        fs::write(&path, "[pool]\nmax_idle = 1\n[admin]\n\nsql = \"0.0.0.0:1\"\n").unwrap();
+        let source = Source::File(path.clone());
+        let at = |line| Place::File { path: path.clone(), line };
+        let found = source.place_of("admin", "sql", env(&[]));
+        assert_eq!(found, (at(Some(5)), "admin.sql".to_owned()));
+        assert_eq!(source.place_of("admin", "http", env(&[])).0, at(Some(3)));
+        let variable = "TIDEGATE__ADMIN__SQL";
+        let found = source.place_of("admin", "sql", env(&[(variable, "0.0.0.0:1")]));
+        assert_eq!(found, (Place::Environment, variable.to_owned()));
+        let found = Source::Environment.place_of("admin", "sql", env(&[]));
+        assert_eq!(found, (Place::Environment, variable.to_owned()));
     }
 
     #[test]

@@ -52,12 +52,11 @@ fn tables(
     };
     for entry in entries {
         let line = Some(line_at(source, entry.span().start));
-        match entry.into_inner() {
-            DeValue::Table(table) => read(source, line, table, parsed),
-            _ => {
-                let what = format!("each {name} must be a table");
-                parsed.findings.push(Finding::new(line, what));
-            }
+        if let DeValue::Table(table) = entry.into_inner() {
+            read(source, line, table, parsed);
+        } else {
+            let what = format!("each {name} must be a table");
+            parsed.findings.push(Finding::new(line, what));
         }
     }
 }

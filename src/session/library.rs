@@ -165,6 +165,12 @@ impl Library {
         Some(statement)
     }
 
+    /// Every statement there is. None may end under the lock, which its own end takes.
+    pub fn statements(&self) -> Vec<Arc<Statement>> {
+        let kept: Vec<Weak<Statement>> = self.kept().by_fingerprint.values().cloned().collect();
+        kept.iter().filter_map(Weak::upgrade).collect()
+    }
+
     fn count(&self, statements: i64, bytes: i64) {
         self.metrics.session.distinct.add(statements);
         self.metrics.session.bytes.add(bytes);
@@ -258,6 +264,7 @@ mod tests {
         ];
         assert!(others.iter().all(|other| !Arc::ptr_eq(&first, other)));
         assert_eq!(counted(&library), (5, 5 * (8 + 256)));
+        assert_eq!(library.statements().len(), 5);
         drop((first, others));
         assert_eq!(counted(&library), (1, 8 + 256));
         let third = intern("SELECT 1", &state());

@@ -29,6 +29,7 @@ pub struct Config {
     targets: Vec<(String, String, String)>,
     endpoints: Vec<(String, String)>,
     users: Vec<String>,
+    admins: Vec<String>,
     sections: String,
     environment: Vec<(String, String)>,
 }
@@ -74,6 +75,13 @@ impl Config {
         self
     }
 
+    /// The lines of one `[[admin]]` of the secrets file.
+    #[must_use]
+    pub fn admin(mut self, lines: &str) -> Self {
+        self.admins.push(lines.to_owned());
+        self
+    }
+
     /// The lines of one section, such as `section("pool", "max_connections = 5")`. Once a section;
     /// `secrets` is the harness's own, and of `admin` so are `http` and `sql`.
     #[must_use]
@@ -89,7 +97,10 @@ impl Config {
     }
 
     pub fn secrets(&self) -> String {
-        self.users.iter().fold(String::new(), |text, user| text + "[[user]]\n" + user + "\n\n")
+        let tables = |name: &str, all: &[String]| {
+            all.iter().fold(String::new(), |text, one| text + &format!("[[{name}]]\n{one}\n\n"))
+        };
+        tables("user", &self.users) + &tables("admin", &self.admins)
     }
 
     fn text(&self, ports: &Ports, folder: &Path) -> String {
@@ -210,6 +221,11 @@ impl Tidegate {
     /// The port of the SQL console.
     pub fn sql_port(&self) -> u16 {
         self.ports.sql
+    }
+
+    /// `host:port` of the SQL console.
+    pub fn sql_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.sql)
     }
 
     pub fn config_path(&self) -> PathBuf {

@@ -1,0 +1,223 @@
+//! The way in: who may, and how they show who they are.
+//!
+//! Who is too slow is not waited for. Nobody is told whether a name or a password was wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+
+use super::drivers::SERVER_VERSION;
+use super::serve::Operator;
+use super::words::Word;
+use super::{Console, SEATS};
+use crate::auth::{Nonce, Plugin, Verdict, Verifier};
+use crate::config::ClientTlsMode;
+use crate::net::{self, Listener, Stream};
+use crate::secrets::{Account, Password, Rights};
+use crate::wire::{
+    AuthMore, AuthSwitch, CANONICAL, Capabilities, Greeting, Login, OkReply, SslRequest, Status,
+    put_ok,
+};
+
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connection attributes alone may be 64 KB.
+const LOGIN_PACKET: usize = 128 * 1024;
+
+/// As MySQL's.
+const LONGEST_NAME: usize = 32;
+
+/// After an accept that failed (no descriptors left, say) there is no hurry.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// For the last words to an operator who may not be listening.
+pub const FAREWELL: Duration = Duration::from_secs(1);
+
+/// utf8mb4_general_ci, which all that is told here is in.
+const COLLATION: u8 = 45;
+
+/// The console keeps no session state that it could report.
+const OFFERED: Capabilities = CANONICAL
+    .difference(Capabilities::CLIENT_SESSION_TRACK)
+    .union(Capabilities::CLIENT_CONNECT_WITH_DB)
+    .union(Capabilities::CLIENT_INTERACTIVE);
+
+/// Serves until the process stops: while it drains, operators still see it drain.
+pub async fn listen(listener: Listener, console: Arc<Console>) {
+    let stopping = console.rooms.lifecycle.stopping();
+    loop {
+        let accepted = tokio::select! {
+            () = stopping.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let lifecycle = console.rooms.lifecycle.clone();
+                lifecycle.spawn("console", come_in(stream, peer, Arc::clone(&console)));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept an operator");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn come_in(mut stream: Stream, peer: String, console: Arc<Console>) {
+    let Ok(_seat) = Arc::clone(&console.seats).try_acquire_owned() else {
+        let mut out = BytesMut::new();
+        Word::too_many(SEATS).put(&mut out, 0);
+        return say_farewell(&mut stream, &out).await;
+    };
+    let stopping = console.rooms.lifecycle.stopping();
+    let id = console.next_id.fetch_add(1, Ordering::Relaxed);
+    let guest = Guest { stream, console, id, peer, seq: 0 };
+    let login = tokio::time::timeout(LOGIN_TIMEOUT, guest.log_in());
+    let Some(Ok(Some(operator))) = stopping.run_until_cancelled(login).await else { return };
+    operator.serve().await;
+}
+
+pub async fn say_farewell(stream: &mut Stream, out: &[u8]) {
+    let say = async {
+        stream.send(out).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(FAREWELL, say).await;
+}
+
+/// Somebody on their way in.
+struct Guest {
+    stream: Stream,
+    console: Arc<Console>,
+    id: u32,
+    peer: String,
+    /// Of the last packet read.
+    seq: u8,
+}
+
+impl Guest {
+    /// `None`: it came to nothing, and was told so if that could be.
+    async fn log_in(mut self) -> Option<Operator> {
+        let nonce = Nonce::random();
+        self.greet(&nonce).await?;
+        let mut payload = self.read().await?;
+        if SslRequest::parse(&payload).is_some() {
+            (self, payload) = self.secure().await?;
+        }
+        let Ok(login) = Login::parse(&payload) else {
+            return self.refuse(&Word::bad_handshake()).await;
+        };
+        let mode = self.console.rooms.settings.tls_client.mode;
+        if mode == ClientTlsMode::Required && !self.stream.is_secure() && !self.console.local {
+            return self.refuse(&Word::tls_required()).await;
+        }
+        let rights = self.authenticate(&login, nonce).await?;
+        // Anybody may have a name of any length, and what they do is logged.
+        let user = login.user.chars().take(LONGEST_NAME).collect();
+        Some(Operator {
+            stream: self.stream,
+            console: self.console,
+            id: self.id,
+            peer: self.peer,
+            user,
+            rights,
+            capabilities: login.capabilities & OFFERED,
+            schema: login.schema,
+        })
+    }
+
+    async fn greet(&mut self, nonce: &Nonce) -> Option<()> {
+        let mut capabilities = OFFERED;
+        if self.console.rooms.tls.is_some() && !self.stream.is_secure() {
+            capabilities |= Capabilities::CLIENT_SSL;
+        }
+        let greeting = Greeting {
+            version: SERVER_VERSION.to_owned(),
+            connection_id: self.id,
+            nonce: *nonce.as_bytes(),
+            capabilities,
+            extended: crate::wire::Extended::empty(),
+            collation: COLLATION,
+            status: Status::SERVER_STATUS_AUTOCOMMIT,
+            plugin: Plugin::CachingSha2Password.name().to_owned(),
+        };
+        let mut out = BytesMut::with_capacity(128);
+        greeting.put(&mut out, 0);
+        self.stream.send(&out).await.ok()
+    }
+
+    async fn secure(mut self) -> Option<(Self, BytesMut)> {
+        let Some(tls) = self.console.rooms.tls.clone() else {
+            return self.refuse(&Word::bad_handshake()).await;
+        };
+        let stream = tls.accept(self.stream).await.ok()?;
+        let mut guest = Self { stream, ..self };
+        let payload = guest.read().await?;
+        Some((guest, payload))
+    }
+
+    async fn authenticate(&mut self, login: &Login, nonce: Nonce) -> Option<Rights> {
+        let (account, rights) = self.account(&login.user).unzip();
+        let mut verifier = Verifier::new(nonce, account, Plugin::CachingSha2Password);
+        let mut verdict = verifier.answer(login.plugin.as_bytes(), &login.auth_response);
+        if let Verdict::Switch { plugin, nonce } = verdict {
+            let switch =
+                AuthSwitch { plugin: plugin.name().to_owned(), nonce: nonce.as_bytes().to_vec() };
+            let mut out = BytesMut::with_capacity(64);
+            switch.put(&mut out, self.seq.wrapping_add(1));
+            self.stream.send(&out).await.ok()?;
+            let answer = self.read().await?;
+            verdict = verifier.answer_switch(&answer);
+        }
+        let shown: String = login.user.chars().take(LONGEST_NAME).collect();
+        let (Verdict::Accept { fast_auth_ok }, Some(rights)) = (verdict, rights) else {
+            tracing::warn!(peer = %self.peer, operator = shown, "refused a login to the console");
+            let with_password = !login.auth_response.is_empty();
+            return self.refuse(&Word::bad_login(&login.user, with_password)).await;
+        };
+        let mut out = BytesMut::with_capacity(32);
+        let mut seq = self.seq.wrapping_add(1);
+        if fast_auth_ok {
+            seq = AuthMore { data: &[3] }.put(&mut out, seq);
+        }
+        put_ok(&mut out, seq, &OkReply::default(), login.capabilities & OFFERED);
+        self.stream.send(&out).await.ok()?;
+        let rights_shown = rights.name();
+        tracing::info!(peer = %self.peer, operator = shown, rights = rights_shown, "an operator is here");
+        Some(rights)
+    }
+
+    /// Where no operator is named, anybody on this machine may look, and nobody else.
+    fn account(&self, user: &str) -> Option<(Arc<Account>, Rights)> {
+        let generation = self.console.rooms.vault.current();
+        if generation.has_admins() {
+            let admin = generation.admin(user)?;
+            return Some((Arc::clone(&admin.account), admin.rights));
+        }
+        let nobody = Account::new(user.to_owned(), Password::default(), None, None, None);
+        self.console.local.then(|| (Arc::new(nobody), Rights::Read))
+    }
+
+    async fn read(&mut self) -> Option<BytesMut> {
+        match net::read_packet(&mut self.stream, LOGIN_PACKET).await {
+            Ok((seq, payload)) => {
+                self.seq = seq;
+                Some(payload)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                self.refuse(&Word::too_large()).await
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn refuse<T>(&mut self, word: &Word) -> Option<T> {
+        let mut out = BytesMut::with_capacity(128);
+        word.put(&mut out, self.seq.wrapping_add(1));
+        say_farewell(&mut self.stream, &out).await;
+        None
+    }
+}

@@ -1,0 +1,77 @@
+//! The operators' SQL console: who is connected, what is pooled and where it goes, and verbs that
+//! change it, over the MySQL protocol.
+//!
+//! It looks at what the rooms below show of themselves, and never at a server. What a verb does is
+//! [`Verb::run`], which `app` gives.
+
+mod answer;
+mod digest;
+mod door;
+mod drivers;
+mod help;
+mod like;
+mod serve;
+mod statement;
+mod tables;
+mod tokens;
+mod verbs;
+mod words;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+pub use door::listen;
+pub use verbs::{Argument, Done, Run, Running, Takes, Verb};
+pub use words::Refusal;
+
+use crate::cluster::Cluster;
+use crate::config::{Address, Settings};
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+use crate::net::ClientSideTls;
+use crate::registry::Registry;
+use crate::secrets::Vault;
+use crate::session::Library;
+
+/// What all operators share.
+pub struct Console {
+    rooms: Rooms,
+    verbs: Vec<Verb>,
+    /// Only this machine reaches the door: where no operator is named, anybody may look.
+    local: bool,
+    started: Instant,
+    next_id: AtomicU32,
+    seats: Arc<Semaphore>,
+}
+
+/// What there is to be looked at.
+pub struct Rooms {
+    pub registry: Arc<Registry>,
+    pub cluster: Arc<Cluster>,
+    pub library: Arc<Library>,
+    pub metrics: Arc<Metrics>,
+    pub vault: Arc<Vault>,
+    pub settings: Arc<Settings>,
+    pub lifecycle: Lifecycle,
+    pub tls: Option<ClientSideTls>,
+}
+
+/// Operators at the same time, those logging in included.
+const SEATS: usize = 32;
+
+impl Console {
+    pub fn new(rooms: Rooms, verbs: Vec<Verb>) -> Self {
+        let local = rooms.settings.admin.sql.as_ref().is_some_and(Address::is_local);
+        Self {
+            rooms,
+            verbs,
+            local,
+            started: Instant::now(),
+            next_id: AtomicU32::new(1),
+            seats: Arc::new(Semaphore::new(SEATS)),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What an operator of the console can have done. A new verb is one more in the list.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::reload;
+use super::sweep::identity;
+use crate::admin::sql::{Argument, Done, Refusal, Running, Takes, Verb};
+use crate::backend::BackendError;
+use crate::config::Settings;
+use crate::frontend::Shared;
+use crate::registry::{Doom, Entry};
+
+/// What verbs are done to.
+pub struct Hands {
+    pub shared: Arc<Shared>,
+    pub settings: Arc<Settings>,
+    /// Rung, it ends the process as a signal does.
+    pub stop: Arc<Notify>,
+}
+
+pub fn verbs(hands: Hands) -> Vec<Verb> {
+    let hands = Arc::new(hands);
+    vec![
+        verb(&hands, "DRAIN", Takes::Target, "borrow nothing new there, close what is idle", drain),
+        verb(&hands, "UNDRAIN", Takes::Target, "use it again", undrain),
+        verb(&hands, "KILL", Takes::Client, "end a client, and its statement on the server", kill),
+        verb(
+            &hands,
+            "KILL QUERY",
+            Takes::Client,
+            "end its statement; the client lives",
+            kill_query,
+        ),
+        verb(&hands, "RELOAD", Takes::Nothing, "read the secrets again, as SIGHUP does", reload),
+        verb(
+            &hands,
+            "SHUTDOWN",
+            Takes::Nothing,
+            "drain, then stop, as SIGTERM does; a second one stops at once",
+            shutdown,
+        ),
+    ]
+}
+
+type Does<F> = fn(Arc<Hands>, Argument) -> F;
+
+fn verb<F>(
+    hands: &Arc<Hands>,
+    words: &'static str,
+    takes: Takes,
+    does: &'static str,
+    run: Does<F>,
+) -> Verb
+where
+    F: Future<Output = Result<Done, Refusal>> + Send + 'static,
+{
+    let hands = Arc::clone(hands);
+    let run = Box::new(move |argument| -> Running { Box::pin(run(Arc::clone(&hands), argument)) });
+    Verb { words, takes, does, run }
+}
+
+async fn drain(hands: Arc<Hands>, target: Argument) -> Result<Done, Refusal> {
+    set_drained(&hands, &target, true)
+}
+
+async fn undrain(hands: Arc<Hands>, target: Argument) -> Result<Done, Refusal> {
+    set_drained(&hands, &target, false)
+}
+
+fn set_drained(hands: &Hands, target: &Argument, drained: bool) -> Result<Done, Refusal> {
+    let at = place(hands, target)?;
+    hands.shared.cluster.set_drained(at, drained);
+    Ok(Done::Silently)
+}
+
+fn place(hands: &Hands, target: &Argument) -> Result<usize, Refusal> {
+    let name = if let Argument::Target(name) = target { name.as_str() } else { "" };
+    hands.shared.cluster.place_of(name).ok_or_else(|| {
+        let known = hands.settings.targets.iter().map(|target| target.name.clone());
+        Refusal::UnknownTarget(name.to_owned(), known.collect())
+    })
+}
+
+async fn kill(hands: Arc<Hands>, client: Argument) -> Result<Done, Refusal> {
+    end(&hands.shared, &client, false).await
+}
+
+async fn kill_query(hands: Arc<Hands>, client: Argument) -> Result<Done, Refusal> {
+    end(&hands.shared, &client, true).await
+}
+
+async fn end(shared: &Shared, client: &Argument, query_only: bool) -> Result<Done, Refusal> {
+    let id = if let Argument::Client(id) = client { *id } else { 0 };
+    let found = u32::try_from(id).ok().and_then(|id| shared.registry.get(id));
+    let found = found.filter(|entry| entry.doomed() != Some(Doom::Killed));
+    let entry = found.ok_or(Refusal::UnknownClient(id))?;
+    if query_only {
+        entry.interrupt();
+    } else {
+        entry.doom(Doom::Killed);
+    }
+    match end_on_server(shared, &entry, query_only).await {
+        Ok(()) => Ok(Done::Silently),
+        // It ended before the KILL came.
+        Err(BackendError::Refused(error)) if error.code == 1094 => Ok(Done::Silently),
+        Err(error) => Err(Refusal::Failed(format!("The KILL could not reach the server: {error}"))),
+    }
+}
+
+/// With the account of its client: a server lets everybody end their own.
+async fn end_on_server(
+    shared: &Shared,
+    entry: &Arc<Entry>,
+    query_only: bool,
+) -> Result<(), BackendError> {
+    // Held until the KILL is done: the connection cannot pass to another session meanwhile.
+    let Some(aim) = entry.aim(!query_only) else { return Ok(()) };
+    let Some(pool) = shared.cluster.pool_of(aim.connection.target) else { return Ok(()) };
+    let generation = shared.vault.current();
+    let account = generation.account(&entry.user()).ok_or(BackendError::NoAccount)?;
+    let identity = identity(Arc::clone(&account.target.username));
+    pool.kill(&identity, account, aim.connection.id, query_only).await
+}
+
+async fn reload(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
+    let settings = Arc::clone(&hands.settings);
+    let vault = Arc::clone(&hands.shared.vault);
+    // It reads files, and nobody else is to wait for a slow disk.
+    let read = tokio::task::spawn_blocking(move || reload::secrets(&settings, &vault)).await;
+    let reloaded = read.map_err(|error| Refusal::Failed(error.to_string()))?;
+    let reloaded = reloaded.map_err(|error| {
+        Refusal::Failed(format!("The secrets were not read again, the old ones stay: {error}"))
+    })?;
+    let mut lines =
+        vec![format!("the secrets were read again: generation {}", reloaded.generation)];
+    lines.extend(reloaded.warnings);
+    lines.push("everything else stays until a restart".to_owned());
+    Ok(Done::Saying(lines))
+}
+
+async fn shutdown(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
+    hands.stop.notify_one();
+    Ok(Done::Silently)
+}

@@ -1,0 +1,281 @@
+//! What is in force, key by key, as it would be written in the file.
+//!
+//! Shown to operators. What may hold a secret is left out: the text of `pool.init_query`.
+
+use std::time::Duration;
+
+use super::choice::Choice;
+use super::duration;
+use super::settings::{
+    Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, Settings, Target, TlsClient, TlsTarget,
+};
+
+/// In place of a value that is not shown.
+pub const HIDDEN: &str = "(not shown)";
+
+impl Settings {
+    /// Every key and its value, in the order of the example.
+    pub fn listing(&self) -> Vec<(String, String)> {
+        let Self {
+            endpoints,
+            targets,
+            secrets,
+            pool,
+            client,
+            failover,
+            tls_client,
+            tls_target,
+            admin,
+            log,
+            source: _,
+        } = self;
+        let mut list = List::default();
+        for (at, endpoint) in endpoints.iter().enumerate() {
+            endpoint.list(&mut list.at(format!("endpoint[{at}]")));
+        }
+        for (at, target) in targets.iter().enumerate() {
+            target.list(&mut list.at(format!("target[{at}]")));
+        }
+        list.at("secrets").say("path", &secrets.display());
+        pool.list(&mut list.at("pool"));
+        client.list(&mut list.at("client"));
+        failover.list(&mut list.at("failover"));
+        tls_client.list(&mut list.at("tls.client"));
+        tls_target.list(&mut list.at("tls.target"));
+        admin.list(&mut list.at("admin"));
+        log.list(&mut list.at("log"));
+        list.rows
+    }
+}
+
+#[derive(Default)]
+struct List {
+    rows: Vec<(String, String)>,
+}
+
+impl List {
+    fn at(&mut self, section: impl Into<String>) -> At<'_> {
+        At { list: self, section: section.into() }
+    }
+}
+
+struct At<'l> {
+    list: &'l mut List,
+    section: String,
+}
+
+impl At<'_> {
+    fn say(&mut self, key: &str, value: &(impl ToString + ?Sized)) {
+        self.list.rows.push((format!("{}.{key}", self.section), value.to_string()));
+    }
+
+    fn lasts(&mut self, key: &str, value: Duration) {
+        self.say(key, &duration::text(value));
+    }
+
+    /// No limit is written as zero.
+    fn limit(&mut self, key: &str, value: Option<Duration>) {
+        self.lasts(key, value.unwrap_or_default());
+    }
+
+    fn path(&mut self, key: &str, value: Option<&std::path::PathBuf>) {
+        self.say(key, &value.map(|path| path.display().to_string()).unwrap_or_default());
+    }
+}
+
+impl Endpoint {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { name, listen, access } = self;
+        at.say("name", name);
+        at.say("listen", listen);
+        at.say("access", access.as_str());
+    }
+}
+
+impl Target {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { name, address, role } = self;
+        at.say("name", name);
+        at.say("address", address);
+        at.say("role", role.as_str());
+    }
+}
+
+impl Pool {
+    fn list(&self, at: &mut At<'_>) {
+        let Self {
+            max_connections,
+            max_idle,
+            min_idle,
+            idle_timeout,
+            max_lifetime,
+            borrow_timeout,
+            max_waiting,
+            init_query,
+            pin_filter,
+        } = self;
+        at.say("max_connections", max_connections);
+        at.say("max_idle", max_idle);
+        at.say("min_idle", min_idle);
+        at.lasts("idle_timeout", *idle_timeout);
+        at.lasts("max_lifetime", *max_lifetime);
+        at.lasts("borrow_timeout", *borrow_timeout);
+        at.say("max_waiting", max_waiting);
+        at.say("init_query", if init_query.is_empty() { "" } else { HIDDEN });
+        at.say("pin_filter", &pin_filter.join(", "));
+    }
+}
+
+impl Client {
+    fn list(&self, at: &mut At<'_>) {
+        let Self {
+            max_connections,
+            login_timeout,
+            idle_timeout,
+            idle_in_transaction_timeout,
+            max_transaction,
+            max_query,
+        } = self;
+        at.say("max_connections", max_connections);
+        at.limit("login_timeout", *login_timeout);
+        at.limit("idle_timeout", *idle_timeout);
+        at.limit("idle_in_transaction_timeout", *idle_in_transaction_timeout);
+        at.limit("max_transaction", *max_transaction);
+        at.limit("max_query", *max_query);
+    }
+}
+
+impl Failover {
+    fn list(&self, at: &mut At<'_>) {
+        let Self {
+            probe_interval,
+            probe_timeout,
+            failures,
+            max_replica_lag,
+            read_only_fallback,
+            username,
+        } = self;
+        at.lasts("probe_interval", *probe_interval);
+        at.lasts("probe_timeout", *probe_timeout);
+        at.say("failures", failures);
+        at.lasts("max_replica_lag", *max_replica_lag);
+        at.say("read_only_fallback", read_only_fallback);
+        at.say("username", username);
+    }
+}
+
+impl TlsClient {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { mode, pair } = self;
+        let KeyPair { certificate, key } = match pair {
+            Some(pair) => pair,
+            None => &KeyPair { certificate: "".into(), key: "".into() },
+        };
+        at.say("mode", mode.as_str());
+        at.path("certificate", Some(certificate));
+        at.path("key", Some(key));
+    }
+}
+
+impl TlsTarget {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { mode, ca } = self;
+        at.say("mode", mode.as_str());
+        at.path("ca", ca.as_ref());
+    }
+}
+
+impl Admin {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { http, sql, drain_timeout } = self;
+        for (key, door) in [("http", http), ("sql", sql)] {
+            at.say(key, &door.as_ref().map(ToString::to_string).unwrap_or_default());
+        }
+        at.lasts("drain_timeout", *drain_timeout);
+    }
+}
+
+impl Log {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { format, level } = self;
+        at.say("format", format.as_str());
+        at.say("level", level.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{VARIABLE_PREFIX, from_environment, parse};
+
+    fn reread(listing: &[(String, String)]) -> Settings {
+        let variables = listing.iter().map(|(key, value)| {
+            let path = key.replace(['.', '['], "__").replace(']', "").to_uppercase();
+            (format!("{VARIABLE_PREFIX}{path}"), value.clone())
+        });
+        from_environment(variables).unwrap()
+    }
+
+    /// Nothing is missing and nothing is written in another way than it is read.
+    #[test]
+    fn what_is_listed_is_the_same_configuration() {
+        let text = r#"
+            [[endpoint]]
+            name = "reads"
+            listen = "unix:/run/t.sock"
+            access = "read-only"
+            [[endpoint]]
+            [[target]]
+            address = "[::1]:3307"
+            role = "primary"
+            [[target]]
+            name = "b"
+            address = "b:3306"
+            [secrets]
+            path = "/s"
+            [pool]
+            max_connections = 40
+            max_idle = "10%"
+            min_idle = 1
+            idle_timeout = "1h30m"
+            pin_filter = "sql_mode, @a"
+            [client]
+            login_timeout = "0s"
+            max_query = "1s500ms"
+            [failover]
+            failures = 9
+            read_only_fallback = false
+            [tls.client]
+            mode = "required"
+            certificate = "/c"
+            key = "/k"
+            [tls.target]
+            mode = "verify-ca"
+            ca = "/ca"
+            [admin]
+            http = ""
+            sql = "0.0.0.0:6035"
+            [log]
+            format = "json"
+        "#;
+        let settings = parse(Path::new("t.toml"), text, std::iter::empty()).unwrap();
+        let listing = settings.listing();
+        let mut again = reread(&listing);
+        again.source = settings.source.clone();
+        assert_eq!(again, settings);
+        let value = |key: &str| &listing.iter().find(|(it, _)| it == key).unwrap().1;
+        assert_eq!(value("pool.idle_timeout"), "1h30m");
+        assert_eq!(value("endpoint[0].access"), "read-only");
+    }
+
+    #[test]
+    fn what_may_hold_a_secret_is_not_shown() {
+        let text = "[[endpoint]]\n[[target]]\n[pool]\ninit_query = \"SET @key = 'hunter2'\"";
+        let settings = parse(Path::new("t.toml"), text, std::iter::empty()).unwrap();
+        let listing = settings.listing();
+        assert!(!format!("{listing:?}").contains("hunter2"));
+        assert!(listing.contains(&("pool.init_query".to_owned(), HIDDEN.to_owned())));
+    }
+}
