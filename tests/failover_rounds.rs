@@ -9,13 +9,16 @@
 
 mod support;
 
-use std::{mem, thread, time::Duration};
+use std::{
+    mem, thread,
+    time::{Duration, Instant},
+};
 
 use support::{
     client::{Login, RawClient},
-    load::{Load, only_lost},
+    load::{Load, only_lost, rows},
     pair::Pair,
-    servers::Server,
+    servers::{Flavor, Server},
     tidegate::Tidegate,
     wait_for,
 };
@@ -110,4 +113,123 @@ fn killed_again_and_again() {
     });
     assert_eq!(tidegate.metric("tidegate_failovers_total"), took.len() as f64);
     tell("from writable to the first write", took);
+}
+
+/// Clients feel a pause, and nothing else.
+#[test]
+fn moved_again_and_again() {
+    for flavor in Flavor::installed() {
+        let mut pair = Pair::start(flavor);
+        let tidegate = Tidegate::start(pair.operated());
+        wait_for("the primary", SOON, || is_primary(&tidegate, "first").then_some(()));
+        let mut idle = Idle::log_in(&tidegate);
+        let address = tidegate.address();
+        let load = Load::new();
+        let (mut took, mut names) = (Vec::new(), ["first", "second"]);
+        thread::scope(|scope| {
+            let _leash = load.leash();
+            load.start(scope, &address, WRITERS);
+            for round in 1..=rounds(10) {
+                load.until_more(300);
+                let began = Instant::now();
+                let order = format!("SWITCHOVER TO {}", names[1]);
+                let told = Pair::ask(&tidegate, &order).unwrap();
+                assert!(told.contains(&format!("{} is the primary", names[1])), "{told}");
+                load.until_each_has_written(WRITERS, Instant::now());
+                took.push(load.longest_gap(began));
+                assert_eq!(load.take_errors(), [""; 0], "{flavor:?}, round {round}");
+                assert!(is_primary(&tidegate, names[1]), "{flavor:?}, round {round}");
+                idle.check();
+                let due = load.due();
+                pair.rejoin(&pair.first, &pair.second);
+                pair.catch_up_with(&pair.second, &pair.first);
+                due.check(&pair.first, None);
+                mem::swap(&mut pair.first, &mut pair.second);
+                names.swap(0, 1);
+            }
+            load.end();
+        });
+        tell(&format!("{flavor:?}: no write was acknowledged for"), took);
+    }
+}
+
+/// It is refused while nothing has been changed, or undone, and says why.
+#[test]
+fn a_switchover_that_cannot_be_is_as_if_it_had_not_been_asked_for() {
+    for flavor in Flavor::installed() {
+        let pair = Pair::start(flavor);
+        let tidegate = Tidegate::start(pair.operated());
+        wait_for("the primary", SOON, || is_primary(&tidegate, "first").then_some(()));
+        let refused = |order: &str, why: &str| {
+            let told = Pair::ask(&tidegate, order).unwrap_err().to_string();
+            assert!(told.contains(why), "{flavor:?}: {order}: {told}");
+            let mut client = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+            client.query("INSERT INTO w VALUES (1, 1)").unwrap();
+            assert!(is_primary(&tidegate, "first"), "{flavor:?}: {order}");
+        };
+        refused("SWITCHOVER TO third", "there are first, second");
+        refused("SWITCHOVER TO first", "is the primary already");
+        let mut holder = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        holder.query("BEGIN").unwrap();
+        refused("SWITCHOVER TO second WITHIN 1", "1 connections to \"first\" were still in use");
+        // It goes on in its transaction, whatever was tried.
+        holder.query("INSERT INTO w VALUES (2, 2)").unwrap();
+        holder.query("COMMIT").unwrap();
+        pair.second.root("STOP REPLICA SQL_THREAD");
+        wait_for("it to be seen", SOON, || {
+            let told = Pair::ask(&tidegate, "SWITCHOVER TO second WITHIN 1").unwrap_err();
+            told.to_string().contains("it does not replicate").then_some(())
+        });
+        pair.second.root("START REPLICA");
+        pair.catch_up();
+        // A lock there keeps it from applying what it has.
+        pair.second.root("LOCK TABLES app.w READ");
+        let mut client = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        client.query("INSERT INTO w VALUES (3, 3)").unwrap();
+        let locked = || {
+            let told = Pair::ask(&tidegate, "SWITCHOVER TO second WITHIN 2").unwrap_err();
+            let told = told.to_string();
+            assert!(
+                told.contains("had not applied") || told.contains("does not replicate"),
+                "{flavor:?}: {told}"
+            );
+            told.contains("had not applied").then_some(())
+        };
+        wait_for("it to replicate again, but for the lock", SOON, locked);
+        client.query("INSERT INTO w VALUES (3, 3)").unwrap();
+        pair.second.root("UNLOCK TABLES");
+        pair.catch_up();
+        // One that will not end is cut off.
+        holder.query("BEGIN").unwrap();
+        holder.query("INSERT INTO w VALUES (4, 4)").unwrap();
+        Pair::ask(&tidegate, "SWITCHOVER TO second WITHIN 4 FORCE").unwrap();
+        let told = holder.query("INSERT INTO w VALUES (5, 5)").unwrap_err().to_string();
+        assert!(told.contains("the transaction is lost"), "{flavor:?}: {told}");
+        client.query("INSERT INTO w VALUES (6, 6)").unwrap();
+        assert_eq!(client.query("SELECT @@server_id").unwrap()[0][0].as_deref(), Some("2"));
+    }
+}
+
+#[test]
+fn paused_statements_wait_until_they_are_told_to_go_on() {
+    let flavor = Flavor::installed()[0];
+    let pair = Pair::start(flavor);
+    let tidegate = Tidegate::start(pair.operated());
+    let mut clients: Vec<_> =
+        (0..20).map(|_| RawClient::login(tidegate.address(), &Login::app()).unwrap()).collect();
+    let told = Pair::ask(&tidegate, "PAUSE").unwrap();
+    assert_eq!(told, "paused; no connection is in use");
+    for client in &mut clients {
+        client.send_query("INSERT INTO w VALUES (1, 1)").unwrap();
+    }
+    wait_for("them to wait", SOON, || {
+        (tidegate.metric("tidegate_borrow_waiting") == 20.0).then_some(())
+    });
+    assert_eq!(tidegate.http("/readyz").unwrap().0, 503);
+    assert_eq!(rows(&pair.first).len(), 0);
+    assert_eq!(Pair::ask(&tidegate, "RESUME").unwrap(), "resumed");
+    for client in &mut clients {
+        client.read_result().unwrap();
+    }
+    assert_eq!(rows(&pair.first)[&1], 20);
 }

@@ -1,6 +1,7 @@
 //! What an operator of the console can have done. A new verb is one more in the list.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -8,6 +9,7 @@ use super::reload;
 use super::sweep::identity;
 use crate::admin::sql::{Argument, Done, Refusal, Running, Takes, Verb};
 use crate::backend::BackendError;
+use crate::cluster::SwitchoverOrder;
 use crate::config::Settings;
 use crate::frontend::Shared;
 use crate::registry::{Doom, Entry};
@@ -23,6 +25,21 @@ pub struct Hands {
 pub fn verbs(hands: Hands) -> Vec<Verb> {
     let hands = Arc::new(hands);
     vec![
+        verb(
+            &hands,
+            "PAUSE",
+            Takes::Nothing,
+            "let nobody borrow; transactions under way finish",
+            pause,
+        ),
+        verb(&hands, "RESUME", Takes::Nothing, "end a PAUSE", resume),
+        verb(
+            &hands,
+            "SWITCHOVER TO",
+            Takes::Move,
+            "make it the primary, while statements wait; see docs/operations.md",
+            switch_over,
+        ),
         verb(&hands, "DRAIN", Takes::Target, "borrow nothing new there, close what is idle", drain),
         verb(&hands, "UNDRAIN", Takes::Target, "use it again", undrain),
         verb(&hands, "KILL", Takes::Client, "end a client, and its statement on the server", kill),
@@ -59,6 +76,47 @@ where
     let hands = Arc::clone(hands);
     let run = Box::new(move |argument| -> Running { Box::pin(run(Arc::clone(&hands), argument)) });
     Verb { words, takes, does, run }
+}
+
+/// Between two looks at whether transactions have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+async fn pause(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
+    let cluster = &hands.shared.cluster;
+    cluster.pause();
+    let until = Instant::now() + hands.settings.pool.borrow_timeout;
+    while cluster.in_use() > 0 && cluster.is_paused() && Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
+    let left = match (cluster.is_paused(), cluster.in_use()) {
+        (false, _) => "resumed meanwhile".to_owned(),
+        (true, 0) => "paused; no connection is in use".to_owned(),
+        (true, left) => format!(
+            "paused; {left} connections are still in use: transactions, or clients that hold one \
+             (SHOW PINS)"
+        ),
+    };
+    Ok(Done::Saying(vec![left]))
+}
+
+async fn resume(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
+    let was = hands.shared.cluster.resume();
+    let said = if was { "resumed" } else { "nothing was paused" };
+    Ok(Done::Saying(vec![said.to_owned()]))
+}
+
+async fn switch_over(hands: Arc<Hands>, order: Argument) -> Result<Done, Refusal> {
+    let Argument::Move { to, within, force } = order else { return Ok(Done::Silently) };
+    // Who waits from the beginning shall not wait in vain.
+    let usual = hands.settings.pool.borrow_timeout / 2;
+    let within = within.map_or(usual, Duration::from_secs);
+    let order = SwitchoverOrder { to, within, force };
+    let done = hands.shared.cluster.switch_over(order).await;
+    let done = done.map_err(|error| Refusal::Failed(format!("No switchover: {error}")))?;
+    Ok(Done::Saying(vec![
+        format!("{} is the primary; statements waited for {:?}", done.to, done.paused),
+        format!("{} is read-only and replicates from nobody", done.from),
+    ]))
 }
 
 async fn drain(hands: Arc<Hands>, target: Argument) -> Result<Done, Refusal> {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Cluster;
 use super::elect::{Lag, Observation};
 use super::member::Member;
+use super::probe::look;
 use crate::backend::{BackendError, Connection};
 use crate::pool::Pool;
 use crate::secrets::Vault;
@@ -105,6 +106,11 @@ impl Cluster {
         order: &SwitchoverOrder,
     ) -> Result<Switched, SwitchoverError> {
         let (old, new) = self.sides(&order.to)?;
+        for member in [old, new] {
+            let seen = look(member, &self.vault, self.rules.failover.probe_timeout).await;
+            self.note(member, seen.ok());
+        }
+        let (old, new) = self.fit_sides(old, new)?;
         try_out(old, new, &self.vault).await?;
         let began = Instant::now();
         let until = began + order.within;
@@ -135,6 +141,18 @@ impl Cluster {
         if old.at == new.at {
             return Err(SwitchoverError::Already(new.name.clone()));
         }
+        Ok((old, new))
+    }
+
+    /// By what was seen of them last, which is now.
+    fn fit_sides<'a>(
+        &'a self,
+        old: &'a Member,
+        new: &'a Member,
+    ) -> Result<(&'a Member, &'a Member), SwitchoverError> {
+        if self.primary().is_none_or(|primary| primary.at != old.at) {
+            return Err(SwitchoverError::NoPrimary(self.why_nobody()));
+        }
         let seen = self.seen();
         let why = match (seen.get(old.at), seen.get(new.at)) {
             (Some(old), Some(new)) => unfit(old, new),
@@ -158,10 +176,9 @@ impl Cluster {
             return Ok(());
         }
         if order.force {
+            // What still runs on the server then commits before it is read-only, or not at all.
             pool.sever();
-            if self.until_quiet(pool, began + order.within).await {
-                return Ok(());
-            }
+            return Ok(());
         }
         let (name, waited) = (old.name.clone(), began.elapsed());
         Err(SwitchoverError::Busy { name, in_use: Pool::in_use(pool), waited })

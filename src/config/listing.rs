@@ -240,13 +240,14 @@ mod tests {
             max_idle = "10%"
             min_idle = 1
             idle_timeout = "1h30m"
-            pin_filter = "sql_mode, @a"
+            pin_filter = "innodb_strict_mode, @a"
             [client]
             login_timeout = "0s"
             max_query = "1s500ms"
             [failover]
             failures = 9
             read_only_fallback = false
+            username = "watcher"
             [tls.client]
             mode = "required"
             certificate = "/c"

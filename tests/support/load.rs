@@ -105,6 +105,16 @@ impl Load {
         first.unwrap().duration_since(since)
     }
 
+    /// The longest time after this in which nothing was acknowledged.
+    pub fn longest_gap(&self, since: Instant) -> Duration {
+        let acknowledged = self.acknowledged.lock().unwrap();
+        let later = acknowledged.values().map(|write| write.at).filter(|at| *at > since);
+        let mut moments: Vec<Instant> = later.collect();
+        moments.sort_unstable();
+        let gap = |pair: &[Instant]| pair[1].duration_since(pair[0]);
+        moments.windows(2).map(gap).max().unwrap()
+    }
+
     /// What clients were told since this was last asked.
     pub fn take_errors(&self) -> Vec<String> {
         std::mem::take(&mut self.errors.lock().unwrap())

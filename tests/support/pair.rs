@@ -8,9 +8,10 @@ use std::{
 };
 
 use super::{
+    client::{Error, Login, RawClient},
     island::Island,
     servers::{Flavor, Options, PASSWORD, Server, USER},
-    tidegate::Config,
+    tidegate::{Config, Tidegate},
     wait_for,
 };
 
@@ -151,6 +152,33 @@ impl Pair {
             assert!(began.elapsed() < SOON, "{:?} lags: {:?}", self.flavor, status());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The same, with an account that looks and may move the primary, and an operator `ops`.
+    pub fn operated(&self) -> Config {
+        let rights = match self.flavor {
+            Flavor::MySql => {
+                "REPLICATION CLIENT, SYSTEM_VARIABLES_ADMIN, REPLICATION_SLAVE_ADMIN, RELOAD"
+            }
+            Flavor::MariaDb => "REPLICA MONITOR, READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, RELOAD",
+        };
+        self.first.root(&format!("CREATE USER mover@'%' IDENTIFIED BY '{SECRET}'"));
+        self.first.root(&format!("GRANT {rights} ON *.* TO mover@'%'"));
+        self.catch_up();
+        let operator = format!("username = \"ops\"\npassword = \"{SECRET}\"\nrights = \"write\"");
+        self.config()
+            .user("mover", SECRET)
+            .section("failover", "username = \"mover\"")
+            .admin(&operator)
+    }
+
+    /// What an operator is told.
+    pub fn ask(tidegate: &Tidegate, statement: &str) -> Result<String, Error> {
+        let login = Login::new("ops", SECRET);
+        let mut console = RawClient::login(tidegate.sql_address(), &login)?;
+        let rows = console.query(statement)?;
+        let lines = rows.into_iter().map(|row| row[0].clone().unwrap_or_default());
+        Ok(lines.collect::<Vec<_>>().join("; "))
     }
 
     pub fn config(&self) -> Config {

@@ -188,6 +188,8 @@ impl Operator {
             Argument::None => verb.words.to_owned(),
             Argument::Client(id) => format!("{} {id}", verb.words),
             Argument::Target(name) => format!("{} {name}", verb.words),
+            Argument::Move { to, force: false, .. } => format!("{} {to}", verb.words),
+            Argument::Move { to, force: true, .. } => format!("{} {to} FORCE", verb.words),
         };
         let (operator, peer) = (self.user.clone(), self.peer.clone());
         if self.rights < Rights::Write {

@@ -84,7 +84,7 @@ fn show(rest: &mut Rest<'_>) -> Result<Statement, Word> {
     }
     match what.to_ascii_uppercase().as_str() {
         "CLIENT" => {
-            let id = rest.number("SHOW CLIENT")?;
+            let id = rest.number("SHOW CLIENT", "the id of a client")?;
             rest.end("SHOW CLIENT id").map(|()| Statement::ShowClient(id))
         }
         "HELP" => help(rest),
@@ -131,10 +131,13 @@ fn verb(tokens: &[Placed], text: &str, verbs: &[Verb]) -> Result<Statement, Word
     let mut rest = Rest { text, tokens: tokens.get(length..).unwrap_or_default() };
     let argument = match verb.takes {
         Takes::Nothing => Argument::None,
-        Takes::Client => Argument::Client(rest.number(verb.words)?),
+        Takes::Client => Argument::Client(rest.number(verb.words, "the id of a client")?),
         Takes::Target => Argument::Target(rest.name(verb.words)?),
+        Takes::Move => rest.moves(verb.words)?,
     };
-    rest.end(verb.words)?;
+    let options: &[&str] =
+        if verb.takes == Takes::Move { &["WITHIN seconds", "FORCE"] } else { &[] };
+    rest.end_or(verb.words, options)?;
     Ok(Statement::Verb(at, argument))
 }
 
@@ -220,10 +223,22 @@ impl<'t> Rest<'t> {
         Ok(like)
     }
 
-    fn number(&mut self, behind: &str) -> Result<u64, Word> {
+    fn number(&mut self, behind: &str, what: &str) -> Result<u64, Word> {
         let said = self.next().map(Token::shown).unwrap_or_default();
         let number = said.parse();
-        number.map_err(|_| Word::unexpected(&said, behind, &["the id of a client"]))
+        number.map_err(|_| Word::unexpected(&said, behind, &[what]))
+    }
+
+    fn moves(&mut self, behind: &str) -> Result<Argument, Word> {
+        let to = self.name(behind)?;
+        let within = if self.next_is("WITHIN") {
+            let seconds = self.number("WITHIN", "a number of seconds")?;
+            let _ = self.next_is("SECONDS") || self.next_is("SECOND");
+            Some(seconds)
+        } else {
+            None
+        };
+        Ok(Argument::Move { to, within, force: self.next_is("FORCE") })
     }
 
     fn name(&mut self, behind: &str) -> Result<String, Word> {
@@ -252,6 +267,7 @@ mod tests {
             ("KILL QUERY", Takes::Client),
             ("DRAIN", Takes::Target),
             ("RELOAD", Takes::Nothing),
+            ("SWITCHOVER TO", Takes::Move),
         ]
         .into_iter()
         .map(|(words, takes)| Verb {
@@ -287,6 +303,11 @@ mod tests {
             ("DRAIN db-1", "DRAIN Target(\"db-1\")"),
             ("DRAIN 'a b'", "DRAIN Target(\"a b\")"),
             ("RELOAD", "RELOAD None"),
+            ("SWITCHOVER TO db2", "SWITCHOVER TO Move { to: \"db2\", within: None, force: false }"),
+            (
+                "switchover to 'a b' within 5 seconds force",
+                "SWITCHOVER TO Move { to: \"a b\", within: Some(5), force: true }",
+            ),
             ("SET NAMES utf8mb4 COLLATE x", "Nothing"),
             ("START TRANSACTION", "Nothing"),
             ("USE `a`", "Use(\"a\")"),
@@ -318,6 +339,9 @@ mod tests {
             ("KIL 5", "did you mean KILL?"),
             ("DRAIN", "expected the name of a target"),
             ("RELOAD now", "no 'now' behind RELOAD"),
+            ("SWITCHOVER TO db2 FORC", "did you mean FORCE?"),
+            ("SWITCHOVER TO db2 WITHIN FORCE", "no 'FORCE' behind WITHIN; expected a number"),
+            ("SWITCHOVER TO", "expected the name of a target"),
             (&*long, "no 'xxx"),
             ("DELETE FROM mysql.user", "'DELETE' is no statement of the console"),
         ] {

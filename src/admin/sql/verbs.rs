@@ -23,6 +23,8 @@ pub enum Takes {
     Client,
     /// A target's name.
     Target,
+    /// A target's name, how long it may take, and whether by force.
+    Move,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,12 @@ pub enum Argument {
     None,
     Client(u64),
     Target(String),
+    Move {
+        to: String,
+        /// In seconds.
+        within: Option<u64>,
+        force: bool,
+    },
 }
 
 /// Runs to its end even if the operator has left.
@@ -51,6 +59,7 @@ impl Takes {
             Self::Nothing => "",
             Self::Client => " id",
             Self::Target => " target",
+            Self::Move => " target [WITHIN seconds] [FORCE]",
         }
     }
 }
