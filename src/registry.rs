@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-pub use view::ClientView;
+pub use view::{ClientView, Entrance, Wire};
 
-use crate::config::Access;
 use crate::session::{Pins, SessionState};
 
 pub struct Registry {
@@ -55,21 +54,6 @@ pub struct Entry {
     interrupted: AtomicU8,
     attached: Mutex<Attachment>,
     released: Notify,
-}
-
-/// The endpoint a client came in by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entrance {
-    /// Its place among the endpoints.
-    pub endpoint: u16,
-    pub access: Access,
-}
-
-/// What lies between a client and the proxy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wire {
-    pub tls: bool,
-    pub compressed: bool,
 }
 
 /// Who a session is and what it wants, as last told.
@@ -543,6 +527,7 @@ impl Drop for Aim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Access;
 
     const DOOR: Entrance = Entrance { endpoint: 0, access: Access::ReadWrite };
 

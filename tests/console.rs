@@ -11,10 +11,10 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use mysql_async::{Conn, OptsBuilder, Row as AsyncRow, prelude::Queryable};
+use mysql_async::{Conn, OptsBuilder, Row as AsyncRow, SslOpts, prelude::Queryable};
 use support::{
     cache,
     client::{Login, RawClient, capability},
@@ -287,6 +287,60 @@ fn a_door_to_the_world_wants_operators() {
     assert_eq!(check("run"), (Some(78), told));
 }
 
+/// The configuration was good when it was read; the secrets were changed since.
+#[test]
+fn a_door_to_the_world_stays_shut_when_operators_are_gone() {
+    let server = server();
+    let port = support::free_port();
+    let config = Config::to(&server)
+        .environment("TIDEGATE__ADMIN__SQL", &format!("0.0.0.0:{port}"))
+        .section("tls.client", "mode = \"required\"");
+    let tidegate = Tidegate::start(config.clone().admin(OPS));
+    let log_in = |login: &Login| RawClient::login(format!("127.0.0.1:{port}"), login);
+    let told = log_in(&Login::new("ops", "ops-password")).err().unwrap();
+    assert_eq!(told.code(), 3159, "{told}");
+    let opts = |user: &str, password: &str| {
+        OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(port)
+            .prefer_socket(false)
+            .ssl_opts(SslOpts::default().with_danger_accept_invalid_certs(true))
+            .user(Some(user))
+            .pass(Some(password))
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut ops = Conn::new(opts("ops", "ops-password")).await.unwrap();
+        tidegate.write_secrets(&config.secrets());
+        let said: Vec<String> = ops.query("RELOAD").await.unwrap();
+        assert!(said[0].ends_with("generation 2"), "{said:?}");
+        for (user, password) in [("root", ""), ("ops", ""), ("ops", "ops-password")] {
+            let told = Conn::new(opts(user, password)).await.unwrap_err();
+            assert!(told.to_string().contains("1045"), "{user}: {told}");
+        }
+        ops.disconnect().await.unwrap();
+    });
+}
+
+#[test]
+fn the_only_target_can_be_drained() {
+    let server = server();
+    let config = Config::to(&server).admin(OPS).section("pool", "borrow_timeout = \"300ms\"");
+    let tidegate = Tidegate::start(config);
+    let (mut ops, mut client) = (operator(&tidegate, "ops"), app(&tidegate));
+    client.query("BEGIN").unwrap();
+    ops.query("DRAIN primary").unwrap();
+    assert!(client.query("SELECT 1").is_ok(), "what is in hand goes on");
+    client.query("COMMIT").unwrap();
+    wait_for("its connections to be closed", SOON, || {
+        (server.threads_connected() == 0).then_some(())
+    });
+    let said = client.query("SELECT 1").unwrap_err();
+    assert_eq!(said.code(), 9501);
+    assert!(said.to_string().ends_with("primary drained by an operator"), "{said}");
+    ops.query("UNDRAIN primary").unwrap();
+    assert!(client.query("SELECT 1").is_ok());
+}
+
 #[test]
 fn kill_ends_a_statement_or_a_client() {
     for flavor in Flavor::installed() {
@@ -436,6 +490,12 @@ fn there_are_only_so_many_seats() {
     wait_for("a seat", SOON, || {
         RawClient::login(tidegate.sql_address(), &Login::new("root", "")).ok()
     });
+    // A seat is not kept for who says nothing.
+    drop(seated);
+    let mut silent = wait_for("a seat", SOON, || RawClient::greet(tidegate.sql_address()).ok());
+    let began = Instant::now();
+    assert!(silent.read_packet().is_err());
+    assert!((9..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 #[test]

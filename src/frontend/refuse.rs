@@ -108,7 +108,7 @@ impl Word {
                 );
                 if *bound == 0 {
                     message.truncate(message.rfind(',').unwrap_or(message.len()));
-                    message.push_str(", the target has not been reached yet");
+                    message.push_str(", there is no target to use at this moment");
                 }
                 if let Some(trouble) = trouble {
                     message.push_str("; last error of the target: ");

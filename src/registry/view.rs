@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Activity, Attached, Attributes, Doom, Entrance, Entry, Wire};
+use super::{Activity, Attached, Attributes, Doom, Entry};
+use crate::config::Access;
 use crate::session::{Pins, SessionState};
 
 /// One session at one moment. Its parts are read one after the other while it goes on.
@@ -37,6 +38,21 @@ pub struct ClientView {
     pub state: Option<Arc<SessionState>>,
     /// How many it has prepared.
     pub statements: u32,
+}
+
+/// The endpoint a client came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// Its place among the endpoints.
+    pub endpoint: u16,
+    pub access: Access,
+}
+
+/// What lies between a client and the proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wire {
+    pub tls: bool,
+    pub compressed: bool,
 }
 
 impl ClientView {
@@ -121,7 +137,6 @@ impl Wire {
 mod tests {
     use super::super::Registry;
     use super::*;
-    use crate::config::Access;
     use crate::session::{Charset, Pin};
 
     #[test]
