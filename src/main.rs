@@ -32,8 +32,9 @@ fn run(source: &Source) -> Result<(), Failure> {
 
 fn check(source: &Source, connect: bool) -> Result<(), Failure> {
     let connect = connect.then_some(app::connect);
-    let said = check::check(source, cli::environment(), app::files, connect)?;
-    Ok(writeln!(io::stdout(), "{said}")?)
+    let told = check::check(source, cli::environment(), app::files, connect)?;
+    writeln!(io::stdout(), "{}", told.text)?;
+    told.unfit.map_or(Ok(()), |why| Err(Failure::other(why)))
 }
 
 /// To standard error; `RUST_LOG`, where set, wins over the configured level.

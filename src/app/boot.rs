@@ -107,7 +107,7 @@ fn load_secrets(settings: &Settings) -> Result<secrets::Secrets, Failure> {
     Ok(secrets)
 }
 
-fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<Metrics>, Failure> {
+pub(super) fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<Metrics>, Failure> {
     let targets: Vec<&str> = settings.targets.iter().map(|it| it.name.as_str()).collect();
     let metrics = Metrics::new(&Labels {
         pins: &Pin::NAMES,
@@ -175,7 +175,7 @@ fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failu
     targets.map(|target| Ok((target.clone(), dialer(target, settings, metrics)?))).collect()
 }
 
-fn dialer(
+pub(super) fn dialer(
     target: &config::Target,
     settings: &Settings,
     metrics: &Arc<Metrics>,
