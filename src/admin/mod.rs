@@ -1,3 +1,11 @@
 //! The operators' doors.
 
+mod clients;
+mod events;
 pub mod http;
+mod lookout;
+mod meter;
+mod samples;
+pub mod status;
+
+pub use lookout::{Lookout, Sights};

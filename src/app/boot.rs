@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use super::cli::Failure;
 use super::{check, drain, sweep};
 use crate::admin::http::{self, HttpState};
+use crate::admin::{Lookout, Sights};
 use crate::backend::Dialer;
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
@@ -48,7 +49,9 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
         lifecycle.spawn("listen", frontend::listen(listener, entrance, Arc::clone(&shared)));
     }
     if let Some(listener) = admin {
-        let state = http_state(&shared);
+        let lookout = lookout(&settings, &shared);
+        lifecycle.spawn("lookout", Arc::clone(&lookout).keep());
+        let state = http_state(&shared, lookout);
         lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
     }
     lifecycle.set(Phase::Running);
@@ -213,11 +216,23 @@ async fn admin(settings: &Settings) -> Result<Option<tokio::net::TcpListener>, F
     })
 }
 
-fn http_state(shared: &Arc<Shared>) -> HttpState {
+fn lookout(settings: &Settings, shared: &Shared) -> Arc<Lookout> {
+    Lookout::new(Sights {
+        metrics: Arc::clone(&shared.metrics),
+        cluster: Arc::clone(&shared.cluster),
+        registry: Arc::clone(&shared.registry),
+        lifecycle: shared.lifecycle.clone(),
+        max_clients: settings.client.max_connections,
+        endpoints: settings.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
+    })
+}
+
+fn http_state(shared: &Arc<Shared>, lookout: Arc<Lookout>) -> HttpState {
     let metrics = Arc::clone(&shared.metrics);
     let shared = Arc::clone(shared);
     HttpState {
         metrics,
+        lookout,
         ready: Arc::new(move || match shared.lifecycle.phase() {
             Phase::Starting => Err("starting".into()),
             Phase::Draining | Phase::Stopped => Err("draining".into()),
