@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use tidegate::app::cli::{self, Command, Failure};
-use tidegate::app::{self, check};
+use tidegate::app::{self, check, status};
 use tidegate::config::{Choice, Log, LogFormat, Mistakes, Source};
 use tidegate::lifecycle::Lifecycle;
 use tokio::runtime::Builder;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Err(said) => return cli::explain(&said),
         Ok(Command::Run(source)) => run(&source),
         Ok(Command::Check { source, connect }) => check(&source, connect),
+        Ok(Command::Status { whose, watch }) => status::status(&whose, watch),
     })
 }
 

@@ -21,7 +21,7 @@ use support::{
     browser::{Browser, Scheme},
     client::{Login, RawClient},
     pair::Pair,
-    servers::{Flavor, Options, Server},
+    servers::{Flavor, Options, PASSWORD, Server, USER},
     tidegate::{Config, Tidegate},
     wait_for,
 };
@@ -144,7 +144,12 @@ fn the_page_follows_what_happens() {
 fn a_failover_is_seen() {
     let Some(page) = Browser::start() else { return };
     let mut pair = Pair::start(Flavor::installed()[0]);
-    let config = pair.config().endpoint("reads", "read-only");
+    let config = Config::new()
+        .target("first", &pair.first.address())
+        .target("second", &pair.second.address())
+        .user(USER, PASSWORD)
+        .endpoint("reads", "read-only")
+        .section("pool", "max_connections = 25\nborrow_timeout = \"20s\"");
     let tidegate = Tidegate::start(config);
     page.look(1280, 1000, Scheme::Light);
     page.go(&format!("http://localhost:{}/", tidegate.admin_port()));
@@ -157,22 +162,19 @@ fn a_failover_is_seen() {
             scope.spawn(move || load(tidegate, who, over));
         }
         page.until("statements", |page| number(page, "#statements") > 10.0);
-        linger(100);
+        linger(210);
         shoot(&page, "load");
         pair.first.kill9();
-        page.until("nobody", |page| {
-            page.text("#events").contains("no target takes writes")
-                || page.text("#events").contains("the primary is down")
-        });
+        page.until("nobody", |page| page.text("#events").contains("and nobody is"));
         pair.promote(&pair.second);
         page.until("the next one", |page| page.text("#targets .primary").starts_with("second"));
         page.until("the story", |page| {
-            page.text("#events").contains("second primary in place of first")
+            page.text("#events").contains("second is the primary in place of first")
         });
         page.until("the first to be down", |page| page.text("#targets .down").starts_with("first"));
         let marks = "return document.querySelectorAll('#chart-statements .mark').length";
         page.until("the mark", |page| page.run(marks).as_u64() >= Some(1));
-        linger(45);
+        linger(60);
         shoot(&page, "failover");
     });
     let now = status(&tidegate, "");

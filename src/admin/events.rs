@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{ClusterView, Standing, TargetView};
+use crate::cluster::{ClusterView, TargetView};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -67,20 +67,16 @@ impl Events {
         let known = target.version.is_some() || target.trouble.is_some();
         match was {
             Some(was) if was.is_up && !target.is_up => {
-                let why = target.trouble.clone().unwrap_or_else(|| "it does not answer".to_owned());
-                self.note(time, Kind::Down, name, why);
+                self.note(time, Kind::Down, name, silent(target));
             }
             Some(was) if !was.is_up && target.is_up => {
-                let version = target.version.clone().unwrap_or_default();
-                self.note(time, Kind::Up, name, format!("it answers: {version}"));
+                self.note(time, Kind::Up, name, "answers".to_owned());
             }
             None if target.is_up => {
-                let version = target.version.clone().unwrap_or_default();
-                self.note(time, Kind::Up, name, format!("it answers: {version}"));
+                self.note(time, Kind::Up, name, "answers".to_owned());
             }
             None if known => {
-                let why = target.trouble.clone().unwrap_or_default();
-                self.note(time, Kind::Down, name, why);
+                self.note(time, Kind::Down, name, silent(target));
             }
             _ => {}
         }
@@ -94,9 +90,8 @@ impl Events {
         }
         let Some(is) = is else {
             self.orphaned = Some(time);
-            let down = now.targets.iter().filter(|it| it.standing == Standing::Down).count();
-            let text = if down > 0 { "the primary is down" } else { "no target takes writes" };
-            self.note(time, Kind::NoPrimary, was.map(str::to_owned), text.to_owned());
+            let text = "is not the primary any more, and nobody is".to_owned();
+            self.note(time, Kind::NoPrimary, was.map(str::to_owned), text);
             return;
         };
         let without = self.orphaned.take().map(|since| time.saturating_sub(since));
@@ -106,10 +101,10 @@ impl Events {
         let last = self.last_primary.replace(is.to_owned());
         let (kind, text) = match last {
             Some(last) if last != is => {
-                (Kind::Failover, format!("primary in place of {last}{after}"))
+                (Kind::Failover, format!("is the primary in place of {last}{after}"))
             }
-            Some(_) => (Kind::Primary, format!("primary again{after}")),
-            None => (Kind::Primary, "the primary".to_owned()),
+            Some(_) => (Kind::Primary, format!("is the primary again{after}")),
+            None => (Kind::Primary, "is the primary".to_owned()),
         };
         self.note(time, kind, Some(is.to_owned()), text);
     }
@@ -122,6 +117,13 @@ impl Events {
     }
 }
 
+fn silent(target: &TargetView) -> String {
+    match &target.trouble {
+        Some(why) => format!("does not answer: {why}"),
+        None => "does not answer".to_owned(),
+    }
+}
+
 fn name(view: &ClusterView, at: usize) -> Option<&str> {
     view.targets.get(at).map(|target| target.name.as_str())
 }
@@ -129,7 +131,7 @@ fn name(view: &ClusterView, at: usize) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Lag, Topology};
+    use crate::cluster::{Lag, Standing, Topology};
     use crate::config::{Address, Role};
 
     fn target(name: &str, is_up: bool) -> TargetView {
@@ -178,17 +180,17 @@ mod tests {
         assert_eq!(
             told(&events),
             [
-                (Kind::Up, Some("first"), "it answers: 9.7.0"),
-                (Kind::Up, Some("second"), "it answers: 9.7.0"),
-                (Kind::Primary, Some("first"), "the primary"),
-                (Kind::Down, Some("first"), "refused"),
-                (Kind::NoPrimary, Some("first"), "the primary is down"),
+                (Kind::Up, Some("first"), "answers"),
+                (Kind::Up, Some("second"), "answers"),
+                (Kind::Primary, Some("first"), "is the primary"),
+                (Kind::Down, Some("first"), "does not answer: refused"),
+                (Kind::NoPrimary, Some("first"), "is not the primary any more, and nobody is"),
                 (
                     Kind::Failover,
                     Some("second"),
-                    "primary in place of first, after 1.2 s without one"
+                    "is the primary in place of first, after 1.2 s without one"
                 ),
-                (Kind::Up, Some("first"), "it answers: 9.7.0"),
+                (Kind::Up, Some("first"), "answers"),
             ]
         );
     }
@@ -204,7 +206,7 @@ mod tests {
         assert_eq!(
             told(&events),
             [
-                (Kind::NoPrimary, Some("first"), "no target takes writes"),
+                (Kind::NoPrimary, Some("first"), "is not the primary any more, and nobody is"),
                 (Kind::Rivals, None, "first and second take writes and should not"),
             ]
         );

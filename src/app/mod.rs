@@ -6,6 +6,7 @@ pub mod cli;
 mod boot;
 mod connect;
 mod drain;
+pub mod status;
 mod sweep;
 mod workers;
 

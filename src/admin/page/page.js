@@ -107,7 +107,7 @@ class Chart {
       for (const one of this.series) most = Math.max(most, one.of(sample) ?? 0);
     }
     const power = 10 ** Math.floor(Math.log10(most));
-    const step = [1, 2, 2.5, 5, 10].find((it) => it * power >= most);
+    const step = [1, 2, 4, 6, 8, 10].find((it) => it * power >= most);
     return step * power;
   }
 
@@ -190,20 +190,25 @@ class Chart {
   }
 }
 
-Chart.LEFT = 44;
+Chart.LEFT = 50;
 Chart.RIGHT = 4;
 Chart.ABOVE = 8;
 Chart.BELOW = 20;
 
-const numbers = { least: 4, label: (value) => short.format(value), value: (value) => rate(value) };
-const times = { least: 1, label: (value) => latency(value).join(" ").replace(/\.0+ /, " "), value: (value) => latency(value).join(" ") };
+const rates = { least: 4, label: (value) => short.format(value), value: rate };
+const numbers = { ...rates, value: count };
+const times = {
+  least: 1,
+  label: (value) => (value === 0 ? "0" : latency(value).join(" ").replace(/\.0+ /, " ")),
+  value: (value) => latency(value).join(" "),
+};
 
 let bound = 0;
 const charts = [
   new Chart("chart-statements", [
     { name: "statements", hue: "one", area: true, of: (it) => it.statements },
     { name: "errors", hue: "two", of: (it) => it.errors },
-  ], numbers),
+  ], rates),
   new Chart("chart-latency", [
     { name: "p50", hue: "one", of: (it) => it.p50_ms },
     { name: "p95", hue: "two", of: (it) => it.p95_ms },
