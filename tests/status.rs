@@ -7,6 +7,7 @@ mod support;
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use support::{
@@ -14,6 +15,7 @@ use support::{
     free_port,
     servers::{Flavor, Options, Server},
     tidegate::{Config, Tidegate, program},
+    wait_for,
 };
 
 fn command(arguments: &[&str]) -> Command {
@@ -72,6 +74,22 @@ fn a_running_proxy_is_asked() {
     assert_eq!(heads.count(), 3);
     watching.kill().unwrap();
     watching.wait().unwrap();
+}
+
+/// By a unix socket, which is nobody's beyond this machine, or through whatever else listens.
+#[test]
+fn a_unix_socket_is_a_door_too() {
+    let server = Server::start(Flavor::installed()[0], Options::default());
+    let folder = tempfile::tempdir().unwrap();
+    let door = format!("unix:{}", folder.path().join("http").display());
+    let config = Config::to(&server).environment("TIDEGATE__ADMIN__HTTP", &door);
+    let _tidegate = Tidegate::start_unready(config);
+    let said = wait_for("an answer", Duration::from_secs(20), || {
+        let output = run(&["--admin", &door]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.contains(", ready, ").then_some(said)
+    });
+    assert!(said.contains(&server.address()), "{said}");
 }
 
 #[test]

@@ -10,8 +10,7 @@ use crate::admin::{Lookout, Sights};
 use crate::backend::Dialer;
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source,
-    TargetTlsMode,
+    self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
 use crate::frontend::{self, Desks, End, Limits, Shared};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -88,9 +87,6 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
         }
     }
     let mut not_yet = |key: &str, why: &str| mistakes.push(Mistake::new(place.clone(), key, why));
-    if matches!(settings.admin.http, Some(Address::Unix(_))) {
-        not_yet("admin.http", "this version serves it on host:port only");
-    }
     let primaries = settings.targets.iter().filter(|target| target.role == Role::Primary);
     if primaries.count() > 1 {
         not_yet("target.role", "there can be only one \"primary\"");
@@ -208,11 +204,11 @@ async fn listen(settings: &Settings) -> Result<Vec<(Listener, Entrance)>, Failur
     Ok(listeners)
 }
 
-async fn admin(settings: &Settings) -> Result<Option<tokio::net::TcpListener>, Failure> {
-    let Some(Address::Tcp { host, port }) = &settings.admin.http else { return Ok(None) };
-    let bound = tokio::net::TcpListener::bind((host.as_str(), *port)).await;
+async fn admin(settings: &Settings) -> Result<Option<Listener>, Failure> {
+    let Some(address) = &settings.admin.http else { return Ok(None) };
+    let bound = Listener::bind_unguarded(address).await;
     bound.map(Some).map_err(|error| {
-        Failure::other(format!("cannot listen on {host}:{port} (admin.http): {error}"))
+        Failure::other(format!("cannot listen on {address} (admin.http): {error}"))
     })
 }
 

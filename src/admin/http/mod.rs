@@ -3,12 +3,12 @@
 //! It never changes anything and asks nobody who they are; it listens where the configuration
 //! says, by default on loopback. What tells of clients and targets is for this machine only.
 
+mod door;
 mod guard;
 mod live;
 mod page;
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 use serde::Deserialize;
-use tokio::net::TcpListener;
 
 use super::lookout::{Lookout, Wish};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{self, Metrics};
+use crate::net::Listener;
+use door::{Caller, Doors};
 
 /// Whether clients can be served, or why not. Asked while the process runs; starting and draining
 /// are known without it.
@@ -37,11 +38,12 @@ pub struct HttpState {
 }
 
 /// Serves until the process stops; while it drains, operators still see it drain.
-pub async fn serve(listener: TcpListener, state: HttpState, lifecycle: Lifecycle) {
+pub async fn serve(listener: Listener, state: HttpState, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
     let late = stopping.clone();
-    let service = router(state, lifecycle).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned());
+    let service = router(state, lifecycle).into_make_service_with_connect_info::<Caller>();
+    let serving =
+        axum::serve(Doors(listener), service).with_graceful_shutdown(stopping.cancelled_owned());
     let cut = async {
         late.cancelled().await;
         tokio::time::sleep(LAST_ANSWER).await;
@@ -113,7 +115,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::admin::Sights;
@@ -157,7 +159,7 @@ mod tests {
         });
         life.spawn("lookout", lookout.clone().keep());
         let state = HttpState { metrics: metrics.clone(), ready: Arc::new(ready), lookout };
-        life.spawn("http", serve(listener, state, life.clone()));
+        life.spawn("http", serve(Listener::Tcp(listener), state, life.clone()));
         Opened { at, life, up, metrics }
     }
 

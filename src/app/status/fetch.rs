@@ -21,15 +21,15 @@ const MOST: usize = 4 << 20;
 
 pub(super) async fn fetch(address: &Address) -> Result<Status, Failure> {
     let asked = tokio::time::timeout(PATIENCE, ask(address)).await;
-    let late = || Failure::other(format!("no answer from http://{address} within {PATIENCE:?}"));
+    let late = || Failure::other(format!("no answer from {} within {PATIENCE:?}", url(address)));
     asked.map_err(|_| late())?
 }
 
 async fn ask(address: &Address) -> Result<Status, Failure> {
     let stream = net::connect(address, PATIENCE).await.map_err(|error| {
-        Failure::other(format!("no Tidegate answers at http://{address} (admin.http): {error}"))
+        Failure::other(format!("no Tidegate answers at {} (admin.http): {error}", url(address)))
     })?;
-    let broken = |error: hyper::Error| Failure::other(format!("http://{address}: {error}"));
+    let broken = |error: hyper::Error| Failure::other(format!("{}: {error}", url(address)));
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     Lifecycle::new().spawn("fetch", connection);
@@ -40,9 +40,16 @@ async fn ask(address: &Address) -> Result<Status, Failure> {
     let body = body.to_bytes();
     if code != StatusCode::OK {
         let why = String::from_utf8_lossy(&body);
-        return Err(Failure::other(format!("http://{address}/status: {code}: {}", why.trim_end())));
+        return Err(Failure::other(format!("{}: {code}: {}", url(address), why.trim_end())));
     }
     serde_json::from_slice(&body).map_err(|error| {
-        Failure::other(format!("http://{address}/status is not that of a Tidegate: {error}"))
+        Failure::other(format!("{}: what answers there is no Tidegate: {error}", url(address)))
     })
+}
+
+fn url(address: &Address) -> String {
+    match address {
+        Address::Tcp { .. } => format!("http://{address}"),
+        Address::Unix(_) => address.to_string(),
+    }
 }
