@@ -25,7 +25,7 @@ fn check(targets: &[(&str, String)], users: &[&str]) -> Output {
     let reads =
         "[[endpoint]]\nname = \"reads\"\nlisten = \"127.0.0.1:6040\"\naccess = \"read-only\"\n";
     fs::write(folder.path().join("t.toml"), format!("[[endpoint]]\n{reads}{targets}")).unwrap();
-    let users: String = users.iter().map(|user| format!("[[user]]\n{user}\n")).collect();
+    let users = format!("[[user]]\n{}\n", users.join("\n[[user]]\n"));
     fs::write(folder.path().join("secrets.toml"), users).unwrap();
     let mut command = Command::new(program());
     command.args(["check", "--config", "t.toml", "--connect"]);

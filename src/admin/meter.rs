@@ -87,7 +87,6 @@ fn round(value: f64, to: f64) -> f64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "what is compared is computed exactly")]
 mod tests {
     use super::*;
     use crate::metrics::Labels;

@@ -57,7 +57,6 @@ impl Distribution {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "what is compared is computed exactly")]
 mod tests {
     use prometheus::HistogramOpts;
 

@@ -19,8 +19,8 @@ use super::{free_port, process::Leashed, tail, wait_for};
 pub struct Browser {
     port: u16,
     session: String,
-    _process: Leashed,
-    _folder: TempDir,
+    process: Leashed,
+    folder: TempDir,
 }
 
 /// Whether pages are drawn on white or on black.
@@ -44,7 +44,7 @@ impl Browser {
         let mut command = Command::new(driver);
         command.arg(format!("--port={port}"));
         let process = Leashed::start(&command, folder.path(), &log);
-        let mut browser = Self { port, session: String::new(), _process: process, _folder: folder };
+        let mut browser = Self { port, session: String::new(), process, folder };
         wait_for("chromedriver", Duration::from_secs(30), || {
             browser.try_send("GET", "/status", None)
         });
@@ -53,7 +53,7 @@ impl Browser {
     }
 
     fn open(&self, chromium: &Path, log: &Path) -> String {
-        let profile = self._folder.path().join("profile");
+        let profile = self.folder.path().join("profile");
         let arguments = [
             "--headless=new",
             // Root may not use the sandbox, and a test's pages are its own.
@@ -170,7 +170,7 @@ fn read_body(mut stream: impl BufRead) -> Option<Value> {
         match name {
             "" => break,
             _ if name.eq_ignore_ascii_case("content-length") => {
-                length = value.trim().parse().ok()?
+                length = value.trim().parse().ok()?;
             }
             _ => {}
         }

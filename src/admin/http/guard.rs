@@ -44,7 +44,7 @@ fn may_enter(caller: Caller, host: &str) -> Result<(), &'static str> {
     if !caller.is_here {
         return Err(ELSEWHERE);
     }
-    if !is_address(host) { Err(NAMED) } else { Ok(()) }
+    if is_address(host) { Ok(()) } else { Err(NAMED) }
 }
 
 const ELSEWHERE: &str = "\

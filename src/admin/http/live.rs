@@ -38,12 +38,11 @@ fn statuses(
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let state = (Some(first), heard, stopping);
     stream::unfold(state, async |(mut first, mut heard, stopping)| {
-        let text = match first.take() {
-            Some(text) => text,
-            None => {
-                stopping.run_until_cancelled(heard.changed()).await?.ok()?;
-                Arc::clone(&heard.borrow_and_update())
-            }
+        let text = if let Some(text) = first.take() {
+            text
+        } else {
+            stopping.run_until_cancelled(heard.changed()).await?.ok()?;
+            Arc::clone(&heard.borrow_and_update())
         };
         Some((Ok(Event::default().data(text)), (None, heard, stopping)))
     })

@@ -278,7 +278,7 @@ mod tests {
         let request = format!("GET /live HTTP/1.1\r\nHost: {at}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut heard = String::new();
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 8192];
         let mut until = async |what: &str| {
             let hear = async {
                 while !heard.contains(what) {

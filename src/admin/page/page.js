@@ -234,8 +234,10 @@ function state(status) {
   const text = status.ready ? "ready" : status.phase === "running" ? "not ready" : status.phase;
   if (pill.textContent !== text) pill.textContent = text;
   pill.dataset.is = is;
-  byId("trouble").hidden = !status.trouble;
-  byId("trouble").textContent = status.trouble ? `No statement can be served: ${status.trouble}` : "";
+  const trouble = status.trouble ? `No statement can be served: ${status.trouble}` : "";
+  // An alert that is set is read aloud, so it is set once.
+  if (byId("trouble").textContent !== trouble) byId("trouble").textContent = trouble;
+  byId("trouble").hidden = !trouble;
   document.title = status.ready ? "Tidegate" : `${text} – Tidegate`;
 }
 
