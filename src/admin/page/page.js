@@ -101,32 +101,30 @@ class Chart {
     return samples[samples.length - SECONDS + at];
   }
 
-  top() {
+  most() {
     let most = this.form.least;
     for (const sample of samples) {
       for (const one of this.series) most = Math.max(most, one.of(sample) ?? 0);
     }
-    const power = 10 ** Math.floor(Math.log10(most));
-    const step = [1, 2, 4, 6, 8, 10].find((it) => it * power >= most);
-    return step * power;
+    return most;
   }
 
   paint() {
     const [width, height] = [this.svg.clientWidth, this.svg.clientHeight];
     if (width === 0) return;
-    const top = this.top();
+    const { part, ticks } = this.form.scale(this.most());
     const x = (at) => Chart.LEFT + (at * (width - Chart.LEFT - Chart.RIGHT)) / (SECONDS - 1);
-    const y = (value) => height - Chart.BELOW - (value / top) * (height - Chart.BELOW - Chart.ABOVE);
+    const y = (value) => height - Chart.BELOW - part(value) * (height - Chart.BELOW - Chart.ABOVE);
     const parts = [];
-    for (const part of [0, 0.5, 1]) {
-      const line = y(top * part);
+    for (const tick of ticks) {
+      const line = y(tick);
       parts.push(draw("line", { class: "grid", x1: Chart.LEFT, x2: width - Chart.RIGHT, y1: line, y2: line }));
       const label = draw("text", { x: Chart.LEFT - 6, y: line + 4, "text-anchor": "end" });
-      label.textContent = this.form.label(top * part);
+      label.textContent = this.form.label(tick);
       parts.push(label);
     }
-    for (const [part, text, anchor] of [[0, "5 min ago", "start"], [0.6, "2 min", "middle"], [1, "now", "end"]]) {
-      const label = draw("text", { x: x((SECONDS - 1) * part), y: height - 3, "text-anchor": anchor });
+    for (const [place, text, anchor] of [[0, "5 min ago", "start"], [0.6, "2 min", "middle"], [1, "now", "end"]]) {
+      const label = draw("text", { x: x((SECONDS - 1) * place), y: height - 3, "text-anchor": anchor });
       label.textContent = text;
       parts.push(label);
     }
@@ -195,11 +193,28 @@ Chart.RIGHT = 4;
 Chart.ABOVE = 8;
 Chart.BELOW = 20;
 
-const rates = { least: 4, label: (value) => short.format(value), value: rate };
+// From nothing to a round number.
+function linear(most) {
+  const power = 10 ** Math.floor(Math.log10(most));
+  const top = [1, 2, 4, 6, 8, 10].find((it) => it * power >= most) * power;
+  return { part: (value) => value / top, ticks: [0, top / 2, top] };
+}
+
+// Ten times as much at each line: the one slow second must not flatten the others.
+function decades(most) {
+  const [low, high] = [-1, Math.ceil(Math.log10(most))];
+  const part = (value) => Math.max(0, (Math.log10(Math.max(value, 1e-9)) - low) / (high - low));
+  const ticks = [];
+  for (let at = low; at <= high; at += 1) ticks.push(10 ** at);
+  return { part, ticks };
+}
+
+const rates = { least: 4, scale: linear, label: (value) => short.format(value), value: rate };
 const numbers = { ...rates, value: count };
 const times = {
-  least: 1,
-  label: (value) => (value === 0 ? "0" : latency(value).join(" ").replace(/\.0+ /, " ")),
+  least: 10,
+  scale: decades,
+  label: (value) => (value >= 1000 ? `${value / 1000} s` : `${value} ms`),
   value: (value) => latency(value).join(" "),
 };
 
