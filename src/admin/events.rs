@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{ClusterView, TargetView};
+use crate::cluster::{ClusterView, Hold, TargetView};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -30,6 +30,8 @@ pub enum Kind {
     Down,
     /// Several take writes.
     Rivals,
+    /// An operator holds statements back, drains a target, or lets it go on.
+    Operator,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,7 @@ impl Events {
             self.reach(was, target, time);
         }
         self.primary(before, now, time);
+        self.held(before, now, time);
         let rivals = &now.topology.rivals;
         if !rivals.is_empty() && before.is_none_or(|before| before.topology.rivals != *rivals) {
             let names: Vec<&str> = rivals.iter().filter_map(|at| name(now, *at)).collect();
@@ -107,6 +110,27 @@ impl Events {
             None => (Kind::Primary, "is the primary".to_owned()),
         };
         self.note(time, kind, Some(is.to_owned()), text);
+    }
+
+    fn held(&mut self, before: Option<&ClusterView>, now: &ClusterView, time: u64) {
+        let (was, is) = (before.map(|before| &before.topology), &now.topology);
+        if was.map_or(Hold::Nothing, |was| was.hold) != is.hold {
+            let text = match is.hold {
+                Hold::Nothing => "statements are served again",
+                Hold::Primary => "statements wait while the primary is moved",
+                Hold::Everything => "statements wait: paused by an operator",
+            };
+            self.note(time, Kind::Operator, None, text.to_owned());
+        }
+        for (at, target) in now.targets.iter().enumerate() {
+            let was = was.is_some_and(|was| was.drained.contains(&at));
+            let text = match (was, is.drained.contains(&at)) {
+                (false, true) => "drained by an operator",
+                (true, false) => "in use again",
+                _ => continue,
+            };
+            self.note(time, Kind::Operator, Some(target.name.clone()), text.to_owned());
+        }
     }
 
     fn note(&mut self, time: u64, kind: Kind, target: Option<String>, text: String) {
@@ -208,6 +232,27 @@ mod tests {
             [
                 (Kind::NoPrimary, Some("first"), "is not the primary any more, and nobody is"),
                 (Kind::Rivals, None, "first and second take writes and should not"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_an_operator_does_is_told() {
+        let mut events = Events::default();
+        let calm = view([true, true], Some(0));
+        let (mut paused, mut drained) = (calm.clone(), calm.clone());
+        paused.topology.hold = Hold::Everything;
+        drained.topology.drained = vec![1];
+        for (before, now) in [(&calm, &paused), (&paused, &drained), (&drained, &calm)] {
+            events.compare(Some(before), now, 1);
+        }
+        assert_eq!(
+            told(&events),
+            [
+                (Kind::Operator, None, "statements wait: paused by an operator"),
+                (Kind::Operator, None, "statements are served again"),
+                (Kind::Operator, Some("second"), "drained by an operator"),
+                (Kind::Operator, Some("second"), "in use again"),
             ]
         );
     }

@@ -237,7 +237,8 @@ fn target(view: TargetView) -> Target {
         up: view.is_up,
         read_only: view.read_only,
         lag_seconds,
-        replication_stopped: view.lag == Lag::Stopped,
+        // A primary replicates from nobody either.
+        replication_stopped: view.lag == Lag::Stopped && view.read_only == Some(true),
         version: view.version.map(|said| said.trim_start_matches("5.5.5-").to_owned()),
         server_max_connections: view.max_connections.map(u64::from),
         trouble: view.trouble,

@@ -68,13 +68,13 @@ pub struct Target {
     pub address: String,
     /// As configured.
     pub role: String,
-    /// `primary`, `replica`, `rival`, `unused`, `down`, `unknown`.
+    /// `primary`, `replica`, `rival`, `drained`, `unused`, `down`, `unknown`.
     pub standing: String,
     pub up: bool,
     pub read_only: Option<bool>,
     /// Behind its source; unknown of what is no replica.
     pub lag_seconds: Option<u64>,
-    /// A replica, and it does not replicate.
+    /// Read-only, and it replicates from nobody.
     pub replication_stopped: bool,
     pub version: Option<String>,
     pub server_max_connections: Option<u64>,

@@ -274,7 +274,7 @@ function card(target) {
     use.append(make("b", "", count(target.pool.borrowed)), ` of ${count(target.pool.max)} in use`);
   }
   const where = [target.address, target.version];
-  if (target.replication_stopped) where.push("does not replicate");
+  if (target.replication_stopped) where.push("replicates from nobody");
   else if (target.lag_seconds !== null) where.push(`${target.lag_seconds} s behind`);
   if (target.pool && target.pool.waiting > 0) where.push(`${count(target.pool.waiting)} wait`);
   made.append(name, use, make("span", "where small", where.filter(Boolean).join(" · ")));
@@ -298,7 +298,7 @@ function story(event, now) {
   const when = make("time", "", ago(event.time, now));
   when.dateTime = new Date(event.time).toISOString();
   when.title = new Date(event.time).toLocaleString();
-  const titles = { primary: "primary", failover: "failover", no_primary: "no primary", up: "up", down: "down", rivals: "rivals" };
+  const titles = { primary: "primary", failover: "failover", no_primary: "no primary", up: "up", down: "down", rivals: "rivals", operator: "operator" };
   const what = make("span");
   what.append(make("b", "", event.target || titles[event.kind]), ` ${event.text}`);
   item.append(when, what);

@@ -97,8 +97,8 @@ fn role(settings: &Settings, visit: &Visit<'_>, answers: &Answers) -> Finding {
     let is = if answers.seen.read_only { "read-only" } else { "takes writes" };
     let is = match answers.seen.lag {
         Lag::Seconds(seconds) => format!("{is}, a replica {seconds} s behind"),
-        Lag::Stopped => format!("{is}, a replica that does not replicate"),
-        Lag::Unknown => is.to_owned(),
+        Lag::Stopped if answers.seen.read_only => format!("{is}, and replicates from nobody"),
+        Lag::Stopped | Lag::Unknown => is.to_owned(),
     };
     match (visit.target.role, answers.seen.read_only) {
         (Role::Primary, true) => {
@@ -308,6 +308,7 @@ mod tests {
         let login = app();
         let visits = settings.targets.iter().zip(outcomes).map(|(target, outcome)| Visit {
             target,
+            watcher: &settings.failover.username,
             tries: vec![Try { login: &login, outcome, by_previous: false }],
         });
         judge(settings, &visits.collect::<Vec<_>>())

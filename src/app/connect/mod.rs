@@ -41,6 +41,8 @@ pub fn connect(settings: &Settings) -> Result<Told, Failure> {
 /// What became of one target.
 struct Visit<'a> {
     target: &'a Target,
+    /// `failover.username`.
+    watcher: &'a str,
     tries: Vec<Try<'a>>,
 }
 
@@ -58,10 +60,18 @@ struct Login {
     target: TargetLogin,
 }
 
+impl Login {
+    fn is_for(&self, user: &str) -> bool {
+        self.users.iter().any(|name| **name == *user)
+    }
+}
+
 impl Visit<'_> {
-    /// Of the first account that could log in: it speaks for all, as in the running proxy.
+    /// Of the account that would look at the target in the running proxy: the one that is named, or
+    /// the first that could log in.
     fn answers(&self) -> Option<&Answers> {
-        self.tries.iter().find_map(|it| it.outcome.as_ref().ok())
+        let is_meant = |it: &&Try<'_>| self.watcher.is_empty() || it.login.is_for(self.watcher);
+        self.tries.iter().filter(is_meant).find_map(|it| it.outcome.as_ref().ok())
     }
 }
 
@@ -71,7 +81,8 @@ async fn visit(settings: &Settings, secrets: &Secrets) -> Result<Told, Failure> 
     let mut visits = Vec::new();
     for target in &settings.targets {
         let dialer = boot::dialer(target, settings, &metrics)?;
-        visits.push(Visit { target, tries: knock(&dialer, &logins).await });
+        let watcher = &settings.failover.username;
+        visits.push(Visit { target, watcher, tries: knock(&dialer, &logins).await });
     }
     Ok(judge::judge(settings, &visits))
 }
@@ -153,7 +164,7 @@ mod tests {
             account("batch", Some("pool"), "one"),
             account("other", Some("pool"), "two"),
         ];
-        let logins = logins(&Secrets { accounts, warnings: Vec::new() });
+        let logins = logins(&Secrets { accounts, ..Secrets::default() });
         let names: Vec<_> = logins.iter().map(|login| login.users.join(" ")).collect();
         assert_eq!(names, ["alone", "batch web", "other"]);
     }
