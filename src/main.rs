@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use tidegate::app::cli::{self, Command, Failure};
-use tidegate::app::{self, check};
+use tidegate::app::{self, check, status};
 use tidegate::config::{Choice, Log, LogFormat, Mistakes, Source};
 use tidegate::lifecycle::Lifecycle;
 use tokio::runtime::Builder;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Err(said) => return cli::explain(&said),
         Ok(Command::Run(source)) => run(&source),
         Ok(Command::Check { source, connect }) => check(&source, connect),
+        Ok(Command::Status { whose, watch }) => status::status(&whose, watch),
     })
 }
 
@@ -32,8 +33,9 @@ fn run(source: &Source) -> Result<(), Failure> {
 
 fn check(source: &Source, connect: bool) -> Result<(), Failure> {
     let connect = connect.then_some(app::connect);
-    let said = check::check(source, cli::environment(), app::files, connect)?;
-    Ok(writeln!(io::stdout(), "{said}")?)
+    let told = check::check(source, cli::environment(), app::files, connect)?;
+    writeln!(io::stdout(), "{}", told.text)?;
+    told.unfit.map_or(Ok(()), |why| Err(Failure::other(why)))
 }
 
 /// To standard error; `RUST_LOG`, where set, wins over the configured level.

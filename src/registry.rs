@@ -264,6 +264,11 @@ impl Registry {
         overdue
     }
 
+    /// Since it was made.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     fn now(&self) -> u64 {
         self.now.load(Ordering::Relaxed)
     }

@@ -73,7 +73,6 @@ fn what_this_version_cannot_do_is_refused() {
     ];
     let valid = "environment: valid: 2 endpoints, 2 targets\n";
     ends(&tidegate(folder.path(), "check", &env), 0, valid, "");
-    env.push(("TIDEGATE__ADMIN__HTTP", "unix:/run/tidegate/http.sock"));
     env.push(("TIDEGATE__TARGET__0__ROLE", "primary"));
     env.push(("TIDEGATE__TARGET__1__ROLE", "primary"));
     env.push(("TIDEGATE__FAILOVER__USERNAME", "watcher"));
@@ -82,9 +81,10 @@ fn what_this_version_cannot_do_is_refused() {
                    1024\n";
     ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
     env.pop();
-    let refused = "environment: admin.http: this version serves it on host:port only\n\
-                   environment: failover.username: no user \"watcher\" in the secrets\n\
-                   environment: target.role: there can be only one \"primary\"\n";
+    let refused = "environment: failover.username: no user \"watcher\" in the secrets
+\
+                   environment: target.role: there can be only one \"primary\"
+";
     ends(&tidegate(folder.path(), "check", &env), 78, "", refused);
 }
 

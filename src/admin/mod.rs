@@ -1,4 +1,12 @@
 //! The operators' doors.
 
+mod clients;
+mod events;
 pub mod http;
+mod lookout;
+mod meter;
+mod samples;
 pub mod sql;
+pub mod status;
+
+pub use lookout::{Lookout, Sights};

@@ -10,11 +10,11 @@ use super::verbs::{Hands, verbs};
 use super::{check, drain, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
+use crate::admin::{Lookout, Sights};
 use crate::backend::Dialer;
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source,
-    TargetTlsMode,
+    self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
 use crate::frontend::{self, Desks, End, Limits, Shared};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -53,7 +53,9 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
         lifecycle.spawn("listen", frontend::listen(listener, entrance, Arc::clone(&shared)));
     }
     if let Some(listener) = admin {
-        let state = http_state(&shared);
+        let lookout = lookout(&settings, &shared);
+        lifecycle.spawn("lookout", Arc::clone(&lookout).keep());
+        let state = http_state(&shared, lookout);
         lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
     }
     let settings = Arc::new(settings);
@@ -102,9 +104,6 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
         }
     }
     let mut not_yet = |key: &str, why: &str| mistakes.push(Mistake::new(place.clone(), key, why));
-    if matches!(settings.admin.http, Some(Address::Unix(_))) {
-        not_yet("admin.http", "this version serves it on host:port only");
-    }
     let primaries = settings.targets.iter().filter(|target| target.role == Role::Primary);
     if primaries.count() > 1 {
         not_yet("target.role", "there can be only one \"primary\"");
@@ -139,7 +138,7 @@ fn load_secrets(settings: &Settings) -> Result<secrets::Secrets, Failure> {
     Ok(secrets)
 }
 
-fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<Metrics>, Failure> {
+pub(super) fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<Metrics>, Failure> {
     let targets: Vec<&str> = settings.targets.iter().map(|it| it.name.as_str()).collect();
     let metrics = Metrics::new(&Labels {
         pins: &Pin::NAMES,
@@ -207,7 +206,7 @@ fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failu
     targets.map(|target| Ok((target.clone(), dialer(target, settings, metrics)?))).collect()
 }
 
-fn dialer(
+pub(super) fn dialer(
     target: &config::Target,
     settings: &Settings,
     metrics: &Arc<Metrics>,
@@ -237,11 +236,11 @@ async fn listen(settings: &Settings) -> Result<Vec<(Listener, Entrance)>, Failur
     Ok(listeners)
 }
 
-async fn admin(settings: &Settings) -> Result<Option<tokio::net::TcpListener>, Failure> {
-    let Some(Address::Tcp { host, port }) = &settings.admin.http else { return Ok(None) };
-    let bound = tokio::net::TcpListener::bind((host.as_str(), *port)).await;
+async fn admin(settings: &Settings) -> Result<Option<Listener>, Failure> {
+    let Some(address) = &settings.admin.http else { return Ok(None) };
+    let bound = Listener::bind_unguarded(address).await;
     bound.map(Some).map_err(|error| {
-        Failure::other(format!("cannot listen on {host}:{port} (admin.http): {error}"))
+        Failure::other(format!("cannot listen on {address} (admin.http): {error}"))
     })
 }
 
@@ -266,11 +265,23 @@ fn rooms(shared: &Shared, settings: &Arc<Settings>) -> Rooms {
     }
 }
 
-fn http_state(shared: &Arc<Shared>) -> HttpState {
+fn lookout(settings: &Settings, shared: &Shared) -> Arc<Lookout> {
+    Lookout::new(Sights {
+        metrics: Arc::clone(&shared.metrics),
+        cluster: Arc::clone(&shared.cluster),
+        registry: Arc::clone(&shared.registry),
+        lifecycle: shared.lifecycle.clone(),
+        max_clients: settings.client.max_connections,
+        endpoints: settings.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
+    })
+}
+
+fn http_state(shared: &Arc<Shared>, lookout: Arc<Lookout>) -> HttpState {
     let metrics = Arc::clone(&shared.metrics);
     let shared = Arc::clone(shared);
     HttpState {
         metrics,
+        lookout,
         ready: Arc::new(move || match shared.lifecycle.phase() {
             Phase::Starting => Err("starting".into()),
             Phase::Draining | Phase::Stopped => Err("draining".into()),

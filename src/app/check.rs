@@ -8,27 +8,34 @@ use std::path::Path;
 use super::cli::Failure;
 use crate::config::{Mistake, Mistakes, Settings, Source};
 
-/// Settings first; then the files they name; then, where asked for, the targets. The text is for
-/// standard output.
+/// What was found, where the configuration itself is fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// For standard output.
+    pub text: String,
+    /// Why clients cannot be served, where the targets were asked.
+    pub unfit: Option<String>,
+}
+
+/// Settings first; then the files they name; then, where asked for, the targets.
 pub fn check<C>(
     source: &Source,
     env: impl Iterator<Item = (String, String)>,
     files: impl FnOnce(&Settings) -> Vec<Mistake>,
     connect: Option<C>,
-) -> Result<String, Failure>
+) -> Result<Told, Failure>
 where
-    C: FnOnce(&Settings) -> Result<Vec<String>, Failure>,
+    C: FnOnce(&Settings) -> Result<Told, Failure>,
 {
     let settings = source.load(env)?;
     let mistakes = Mistakes::new(files(&settings));
     if !mistakes.is_empty() {
         return Err(mistakes.into());
     }
-    let mut said = vec![fit(&settings)];
-    if let Some(connect) = connect {
-        said.extend(connect(&settings)?);
-    }
-    Ok(said.join("\n"))
+    let fit = fit(&settings);
+    let Some(connect) = connect else { return Ok(Told { text: fit, unfit: None }) };
+    let Told { text, unfit } = connect(&settings)?;
+    Ok(Told { text: format!("{fit}\n{text}"), unfit })
 }
 
 /// The files of a configuration that cannot be read at all.
@@ -79,19 +86,24 @@ mod tests {
         Source::CommandLine { target, secrets: "/no/such".into(), listen: None }
     }
 
-    type Connect = fn(&Settings) -> Result<Vec<String>, Failure>;
+    type Connect = fn(&Settings) -> Result<Told, Failure>;
 
     #[test]
     fn what_is_fit_is_said_to_be() {
         let told = check(&source(), std::iter::empty(), |_| Vec::new(), None::<Connect>);
-        assert_eq!(told.unwrap(), "command line: valid: 1 endpoint, 1 target");
+        let told = told.unwrap();
+        assert_eq!((&*told.text, told.unfit), ("command line: valid: 1 endpoint, 1 target", None));
     }
 
     #[test]
     fn targets_come_after_the_files() {
-        let connect: Connect = |settings| Ok(vec![format!("{}: up", settings.targets[0].name)]);
+        let connect: Connect = |settings| {
+            let text = format!("{}: down", settings.targets[0].name);
+            Ok(Told { text, unfit: Some("it is down".to_owned()) })
+        };
         let told = check(&source(), std::iter::empty(), |_| Vec::new(), Some(connect)).unwrap();
-        assert_eq!(told.lines().last(), Some("primary: up"));
+        assert_eq!(told.text.lines().last(), Some("primary: down"));
+        assert_eq!(told.unfit.as_deref(), Some("it is down"));
         let told = check(&source(), std::iter::empty(), unreadable, Some(connect)).unwrap_err();
         assert!(
             told.to_string().starts_with("/no/such: secrets.path: cannot be read: No such file"),

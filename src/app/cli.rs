@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Address, Mistakes, Source};
+use super::status::Whose;
+use crate::config::{Address, BadAddress, Mistakes, Source};
 
 /// The variable that names the configuration file where no option does.
 pub const CONFIG_VARIABLE: &str = "TIDEGATE_CONFIG";
@@ -19,6 +20,7 @@ pub const CONFIG_VARIABLE: &str = "TIDEGATE_CONFIG";
 pub enum Command {
     Run(Source),
     Check { source: Source, connect: bool },
+    Status { whose: Whose, watch: bool },
 }
 
 /// The error is clap's, and is also how help and version are asked for: see [`explain`].
@@ -34,6 +36,10 @@ pub fn parse(
         Word::Run(Run { config: named, quick: None }) => Command::Run(source(named.or(config))),
         Word::Check { config: named, connect } => {
             Command::Check { source: source(named.or(config)), connect }
+        }
+        Word::Status { config: named, admin, watch } => {
+            let file = || named.or(config).map_or(Whose::Usual, Whose::File);
+            Command::Status { whose: admin.map_or_else(file, Whose::At), watch }
         }
     })
 }
@@ -70,6 +76,14 @@ impl Failure {
         Self::Other(error.into())
     }
 
+    /// For standard error.
+    pub fn said(&self) -> String {
+        match self {
+            Self::Configuration(mistakes) => mistakes.to_string(),
+            Self::Other(error) => format!("tidegate: {}", chain(error.as_ref())),
+        }
+    }
+
     /// 78 is `EX_CONFIG` of sysexits.h: what supervises us need not start us again.
     pub fn code(&self) -> u8 {
         match self {
@@ -88,12 +102,8 @@ impl From<io::Error> for Failure {
 /// Says on standard error why a command failed, if it did.
 pub fn end(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
-    let said = match &failure {
-        Failure::Configuration(mistakes) => mistakes.to_string(),
-        Failure::Other(error) => format!("tidegate: {}", chain(error.as_ref())),
-    };
     // Nobody is left to be told when this fails too.
-    let _ = writeln!(io::stderr(), "{said}");
+    let _ = writeln!(io::stderr(), "{}", failure.said());
     ExitCode::from(failure.code())
 }
 
@@ -139,6 +149,23 @@ enum Word {
         #[arg(long)]
         connect: bool,
     },
+    /// Say what a running proxy is doing
+    Status {
+        /// The configuration file it runs with [env: TIDEGATE_CONFIG]
+        #[arg(long, value_name = "FILE", conflicts_with = "admin")]
+        config: Option<PathBuf>,
+        /// Its admin.http, where that is not http://127.0.0.1:6034
+        #[arg(long, value_name = "URL", value_parser = door)]
+        admin: Option<Address>,
+        /// Say it again every second
+        #[arg(long)]
+        watch: bool,
+    },
+}
+
+/// `http://host:port`, or what the configuration has.
+fn door(url: &str) -> Result<Address, BadAddress> {
+    url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/').parse()
 }
 
 #[derive(Args, Debug)]
@@ -214,6 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn which_proxy_is_asked() {
+        let status = |line, config| match parsed(line, config) {
+            Ok(Command::Status { whose, watch }) => (whose, watch),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status("tidegate status", None), (Whose::Usual, false));
+        assert_eq!(
+            status("tidegate status --watch", Some("b.toml")),
+            (Whose::File("b.toml".into()), true)
+        );
+        let at = (Whose::At(Address::tcp("::1", 6034)), false);
+        assert_eq!(status("tidegate status --admin http://[::1]:6034/", Some("b.toml")), at);
+        assert_eq!(status("tidegate status --admin [::1]:6034", None), at);
+    }
+
+    #[test]
     fn what_does_not_go_together() {
         for line in [
             "tidegate",
@@ -225,6 +268,8 @@ mod tests {
             "tidegate run --target db --secrets s",
             "tidegate run --target db:3306 --secrets s --config a.toml",
             "tidegate check --target db:3306",
+            "tidegate status --config a.toml --admin http://127.0.0.1:1",
+            "tidegate status --admin https://127.0.0.1",
         ] {
             let said = parsed(line, None).unwrap_err();
             assert!(said.use_stderr(), "{line}: {said}");

@@ -4,19 +4,14 @@ pub mod check;
 pub mod cli;
 
 mod boot;
+mod connect;
 mod drain;
 mod reload;
+pub mod status;
 mod sweep;
 mod verbs;
 mod workers;
 
 pub use boot::{files, run};
+pub use connect::connect;
 pub use workers::workers;
-
-use crate::config::Settings;
-use cli::Failure;
-
-/// Logs in to each target and says what it is, a line each.
-pub fn connect(_: &Settings) -> Result<Vec<String>, Failure> {
-    Err(Failure::other("--connect is not available yet"))
-}

@@ -135,6 +135,11 @@ impl Cluster {
         }
     }
 
+    /// Tells of each change of who is primary.
+    pub fn topology(&self) -> watch::Receiver<Topology> {
+        self.topology.subscribe()
+    }
+
     /// May there be another primary one day?
     pub fn may_move(&self) -> bool {
         self.members.len() > 1

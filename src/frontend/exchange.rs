@@ -49,6 +49,7 @@ impl Session {
         forward: Forward,
         incoming: Incoming,
     ) -> Result<(), End> {
+        let watch = self.start_watch();
         let held = self.borrowed.is_some();
         let mut borrowed = match self.borrowed.take() {
             Some(mut borrowed) => {
@@ -102,6 +103,7 @@ impl Session {
         let (received, edited) = reply.into_buffers();
         self.inbound.take_back(received, &self.shared.buffers);
         self.shared.buffers.give(edited);
+        self.stop_watch(watch);
         outcome
     }
 

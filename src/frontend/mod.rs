@@ -21,6 +21,7 @@ mod relay;
 mod restore;
 mod serve;
 mod stalled;
+mod stopwatch;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -38,6 +38,8 @@ pub struct Session {
     /// The connection in hand, between the statements of a transaction or while pinned.
     pub(super) borrowed: Option<Borrowed>,
     told: Told,
+    /// Of its statements, by which one in some is timed.
+    pub(super) turn: u8,
 }
 
 /// What the gauges and the registry have been told of a session.
@@ -81,6 +83,8 @@ impl Session {
         ledger: Ledger,
     ) -> Self {
         let inbound = Inbound::default();
+        // Clients of one statement each are to be timed as often as others.
+        let turn = presence.id as u8;
         Self {
             stream,
             shared,
@@ -93,6 +97,7 @@ impl Session {
             inbound,
             borrowed: None,
             told: Told::default(),
+            turn,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The clients: who comes, what they ask, why they go.
 
-use prometheus::{Error, IntCounter, IntGauge};
+use prometheus::{Error, Histogram, IntCounter, IntGauge};
 
 use super::make::Make;
 use super::{By, Direction, Family, Labels, LoginOutcome, labels};
@@ -14,6 +14,8 @@ pub struct Client {
     pub logins: By<LoginOutcome>,
     /// By the command's byte on the wire.
     pub queries: Family,
+    /// Of one statement in eight: from its request to the end of its reply.
+    pub query_seconds: Histogram,
     pub bytes: By<Direction>,
 }
 
@@ -39,6 +41,10 @@ impl Client {
                 "Commands of clients, by kind.",
                 "command",
                 labels::COMMANDS,
+            )?,
+            query_seconds: make.seconds(
+                "tidegate_query_seconds",
+                "How long statements took as clients see it, waiting included; of one in eight.",
             )?,
             bytes: make.by(
                 "tidegate_client_bytes_total",

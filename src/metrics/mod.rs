@@ -7,6 +7,7 @@
 mod borrow;
 mod client;
 mod counted;
+mod distribution;
 mod family;
 mod labels;
 mod make;
@@ -21,6 +22,7 @@ use prometheus::{Registry, TextEncoder};
 pub use borrow::Borrow;
 pub use client::Client;
 pub use counted::Counted;
+pub use distribution::Distribution;
 pub use family::{By, Family, Label};
 pub use labels::{
     BorrowFailure, BorrowWay, Cure, DialOutcome, Direction, Labels, LoginOutcome, PrepareWay,

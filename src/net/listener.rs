@@ -30,7 +30,8 @@ impl Listener {
     /// A host name that stands for several addresses is bound at the first that can be.
     pub async fn bind(address: &Address) -> io::Result<Self> {
         match address {
-            Address::Unix(path) => bind_unix(path).map(Self::Unix),
+            // As mysqld does: who may log in is told by the password, not by the file.
+            Address::Unix(path) => bind_unix(path, 0o777).map(Self::Unix),
             Address::Tcp { host, port } => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "no address for this host");
                 for address in lookup_host((host.as_str(), *port)).await? {
@@ -41,6 +42,14 @@ impl Listener {
                 }
                 Err(last)
             }
+        }
+    }
+
+    /// For a door that asks for no password: a unix socket is its owner's and the group's.
+    pub async fn bind_unguarded(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Unix(path) => bind_unix(path, 0o660).map(Self::Unix),
+            Address::Tcp { .. } => Self::bind(address).await,
         }
     }
 
@@ -88,13 +97,12 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG.into())
 }
 
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
     remove_stale(path)?;
     // Through socket2, for the standard library's backlog is fixed.
     let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    // As mysqld does: who may log in is told by the password, not by the file.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o777))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     socket.listen(BACKLOG.into())?;
     socket.set_nonblocking(true)?;
     UnixListener::from_std(socket.into())
@@ -162,6 +170,14 @@ mod tests {
         round_trip(&address).await;
         assert!(path.exists());
         round_trip(&address).await;
+    }
+
+    #[tokio::test]
+    async fn a_door_without_a_password_is_not_for_everybody() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("s");
+        let _listener = Listener::bind_unguarded(&Address::Unix(path.clone())).await.unwrap();
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o660);
     }
 
     #[tokio::test]

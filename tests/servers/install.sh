@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real servers and drivers that the tests and the demo run against.
 #
-#   tests/servers/install.sh [build|mysql|mariadb|sysbench|drivers|haproxy|router|strace|all]...
+#   tests/servers/install.sh [build|mysql|mariadb|sysbench|drivers|browser|haproxy|router|strace|all]...
 #
 # haproxy, router and strace are for `make bench` alone, and no part of all.
 #
@@ -333,6 +333,13 @@ install_drivers() {
     install_java_driver
 }
 
+# --- the browser ------------------------------------------------------------------------------
+
+install_browser() {
+    if has chromium chromedriver; then return; fi
+    apt_install chromium chromium-driver fonts-dejavu-core
+}
+
 # --- the door ---------------------------------------------------------------------------------
 
 [ $# -gt 0 ] || set -- all
@@ -342,6 +349,7 @@ for what in "$@"; do
         mariadb) install_mariadb ;;
         sysbench) install_sysbench ;;
         drivers) install_drivers ;;
+        browser) install_browser ;;
         haproxy) install_haproxy ;;
         router) install_router ;;
         strace) install_strace ;;
@@ -353,8 +361,10 @@ for what in "$@"; do
             install_sysbench
             # In a process of its own: no MySQL is no reason to go without the rest.
             "${BASH_SOURCE[0]}" mysql || say "going on without MySQL"
+            # Nor is no browser: the page is the one thing it tests.
+            "${BASH_SOURCE[0]}" browser || say "going on without Chromium"
             install_drivers
             ;;
-        *) die "unknown: $what (build, mysql, mariadb, sysbench, drivers, haproxy, router, strace or all)" ;;
+        *) die "unknown: $what (build, mysql, mariadb, sysbench, drivers, browser, haproxy, router, strace or all)" ;;
     esac
 done

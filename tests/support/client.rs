@@ -23,6 +23,7 @@ pub mod capability {
     pub const LONG_PASSWORD: u32 = 1;
     pub const FOUND_ROWS: u32 = 1 << 1;
     pub const CONNECT_WITH_DB: u32 = 1 << 3;
+    pub const CONNECT_ATTRS: u32 = 1 << 20;
     pub const COMPRESS: u32 = 1 << 5;
     pub const LOCAL_FILES: u32 = 1 << 7;
     pub const PROTOCOL_41: u32 = 1 << 9;
@@ -79,6 +80,8 @@ pub struct Login {
     /// All 16 bits go with COM_CHANGE_USER only.
     pub collation: u16,
     pub zstd_level: u8,
+    /// What the client says of itself; sent with CONNECT_ATTRS.
+    pub attributes: Vec<(String, String)>,
 }
 
 impl Login {
@@ -98,6 +101,7 @@ impl Login {
             extended: 0,
             collation: u16::from(UTF8MB4),
             zstd_level: 3,
+            attributes: Vec::new(),
         }
     }
 
@@ -109,6 +113,14 @@ impl Login {
     #[must_use]
     pub fn schema(mut self, schema: &str) -> Self {
         self.schema = Some(schema.to_owned());
+        self
+    }
+
+    /// A short name for the program.
+    #[must_use]
+    pub fn program(mut self, name: &str) -> Self {
+        self.capabilities |= capability::CONNECT_ATTRS;
+        self.attributes.push(("program_name".to_owned(), name.to_owned()));
         self
     }
 
@@ -268,6 +280,17 @@ impl RawClient {
         }
         packet.extend_from_slice(plugin.as_bytes());
         packet.push(0);
+        if capabilities & capability::CONNECT_ATTRS != 0 {
+            let texts = login.attributes.iter().flat_map(|(name, value)| [name, value]);
+            let mut all = Vec::new();
+            for text in texts {
+                // Short ones, whose length is a byte.
+                all.push(u8::try_from(text.len()).unwrap());
+                all.extend_from_slice(text.as_bytes());
+            }
+            packet.push(u8::try_from(all.len()).unwrap());
+            packet.extend_from_slice(&all);
+        }
         if capabilities & capability::ZSTD != 0 {
             packet.push(login.zstd_level);
         }

@@ -29,6 +29,7 @@
 )]
 
 pub mod binary;
+pub mod browser;
 pub mod certificates;
 pub mod client;
 pub mod fake;

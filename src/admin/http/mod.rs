@@ -1,0 +1,310 @@
+//! The operators' HTTP door: is it alive, is it ready, what did it count, what is going on.
+//!
+//! It never changes anything and asks nobody who they are; it listens where the configuration
+//! says, by default on loopback. What tells of clients and targets is for this machine only.
+
+mod door;
+mod guard;
+mod live;
+mod page;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, middleware};
+use serde::Deserialize;
+
+use super::lookout::{Lookout, Wish};
+use crate::lifecycle::{Lifecycle, Phase};
+use crate::metrics::{self, Metrics};
+use crate::net::Listener;
+use door::{Caller, Doors};
+
+/// Whether clients can be served, or why not. Asked while the process runs; starting and draining
+/// are known without it.
+pub type Ready = dyn Fn() -> Result<(), Cow<'static, str>> + Send + Sync;
+
+#[derive(Clone)]
+pub struct HttpState {
+    pub metrics: Arc<Metrics>,
+    pub ready: Arc<Ready>,
+    pub lookout: Arc<Lookout>,
+}
+
+/// Serves until the process stops; while it drains, operators still see it drain.
+pub async fn serve(listener: Listener, state: HttpState, lifecycle: Lifecycle) {
+    let stopping = lifecycle.stopping();
+    let late = stopping.clone();
+    let service = router(state, lifecycle).into_make_service_with_connect_info::<Caller>();
+    let serving =
+        axum::serve(Doors(listener), service).with_graceful_shutdown(stopping.cancelled_owned());
+    let cut = async {
+        late.cancelled().await;
+        tokio::time::sleep(LAST_ANSWER).await;
+    };
+    tokio::select! {
+        ended = serving => if let Err(error) = ended {
+            tracing::error!(%error, "the admin HTTP listener ended");
+        },
+        () = cut => {}
+    }
+}
+
+/// How long an answer under way may take once the process stops.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
+fn router(state: HttpState, lifecycle: Lifecycle) -> Router {
+    let inside = Router::new()
+        .route("/", get(page::html))
+        .route("/page.css", get(page::css))
+        .route("/page.js", get(page::js))
+        .route("/status", get(status))
+        .route("/live", get(live::live))
+        .layer(middleware::from_fn(guard::guard));
+    Router::new()
+        .merge(inside)
+        .route("/healthz", get("ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render))
+        .fallback((StatusCode::NOT_FOUND, "not found; see /\n"))
+        .with_state(Arc::new(Door { state, lifecycle }))
+}
+
+struct Door {
+    state: HttpState,
+    lifecycle: Lifecycle,
+}
+
+async fn readyz(State(door): State<Arc<Door>>) -> Response {
+    let ready = match door.lifecycle.phase() {
+        Phase::Running => (door.state.ready)(),
+        phase => Err(phase.to_string().into()),
+    };
+    match ready {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+/// `?clients=50` lists so many of them, `?history=true` gives the last minutes too.
+#[derive(Deserialize)]
+struct Asked {
+    clients: Option<usize>,
+    #[serde(default)]
+    history: bool,
+}
+
+async fn status(State(door): State<Arc<Door>>, Query(asked): Query<Asked>) -> impl IntoResponse {
+    let wish = Wish { clients: asked.clients, history: asked.history };
+    ([(CONTENT_TYPE, "application/json")], door.state.lookout.json(wish).to_string())
+}
+
+async fn render(State(door): State<Arc<Door>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], door.state.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::admin::Sights;
+    use crate::admin::status::Status;
+    use crate::cluster::{Cluster, Rules};
+    use crate::config;
+    use crate::metrics::Labels;
+    use crate::registry::Registry;
+    use crate::secrets::{Secrets, Vault};
+
+    struct Opened {
+        at: SocketAddr,
+        life: Lifecycle,
+        up: Arc<AtomicBool>,
+        metrics: Arc<Metrics>,
+    }
+
+    async fn open() -> Opened {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (life, up) = (Lifecycle::new(), Arc::new(AtomicBool::new(true)));
+        let metrics = Metrics::new(&Labels::default()).unwrap();
+        let asked = up.clone();
+        let ready = move || {
+            if asked.load(Ordering::Relaxed) { Ok(()) } else { Err("no target".into()) }
+        };
+        let rules = Rules {
+            pool: config::Pool::default(),
+            failover: config::Failover::default(),
+            reads: false,
+        };
+        let vault = Arc::new(Vault::new(Secrets::default()));
+        let cluster = Cluster::new(Vec::new(), rules, vault, metrics.clone(), life.clone());
+        let lookout = Lookout::new(Sights {
+            metrics: metrics.clone(),
+            cluster: Arc::new(cluster),
+            registry: Arc::new(Registry::new()),
+            lifecycle: life.clone(),
+            max_clients: 10,
+            endpoints: vec!["default".to_owned()],
+        });
+        life.spawn("lookout", lookout.clone().keep());
+        let state = HttpState { metrics: metrics.clone(), ready: Arc::new(ready), lookout };
+        life.spawn("http", serve(Listener::Tcp(listener), state, life.clone()));
+        Opened { at, life, up, metrics }
+    }
+
+    async fn ask(at: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let request = format!("{request} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn alive_in_every_phase_and_ready_only_when_running() {
+        let Opened { at, life, up, .. } = open().await;
+        let ready = async |status: &str, why: &str| {
+            let answer = ask(at, "GET /readyz").await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(answer.ends_with(&format!("\r\n\r\n{why}\n")), "{answer}");
+            let alive = ask(at, "GET /healthz").await;
+            assert!(alive.starts_with("HTTP/1.1 200 "), "{alive}");
+        };
+        ready("503", "starting").await;
+        life.set(Phase::Running);
+        ready("200", "ready").await;
+        up.store(false, Ordering::Relaxed);
+        ready("503", "no target").await;
+        up.store(true, Ordering::Relaxed);
+        life.set(Phase::Draining);
+        ready("503", "draining").await;
+    }
+
+    #[tokio::test]
+    async fn metrics_are_text_for_prometheus() {
+        let Opened { at, metrics, .. } = open().await;
+        metrics.client.connections.set(5);
+        let answer = ask(at, "GET /metrics").await;
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        assert!(answer.contains("\ntidegate_client_connections 5\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_there_and_nothing_can_be_written() {
+        let Opened { at, .. } = open().await;
+        assert!(ask(at, "GET /secrets").await.starts_with("HTTP/1.1 404 "));
+        assert!(ask(at, "POST /metrics").await.starts_with("HTTP/1.1 405 "));
+    }
+
+    #[tokio::test]
+    async fn the_page_is_three_files_of_its_own() {
+        let Opened { at, .. } = open().await;
+        for (path, kind, holds) in [
+            ("/", "text/html", "<script src=\"page.js\""),
+            ("/page.css", "text/css", "prefers-color-scheme"),
+            ("/page.js", "text/javascript", "EventSource"),
+        ] {
+            let answer = ask(at, &format!("GET {path}")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            assert!(
+                answer.contains(&format!("content-type: {kind}; charset=utf-8\r\n")),
+                "{answer}"
+            );
+            assert!(answer.contains("content-security-policy: default-src 'none'; "), "{answer}");
+            assert!(answer.contains(holds), "{path}");
+        }
+        let script = include_str!("../page/page.js");
+        for injects in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            assert!(!script.contains(injects), "{injects}: a client's own words are on the page");
+        }
+    }
+
+    #[tokio::test]
+    async fn status_is_a_document() {
+        let Opened { at, life, metrics, .. } = open().await;
+        life.set(Phase::Running);
+        metrics.client.connections.set(5);
+        let status = async |path: &str| {
+            let answer = ask(at, path).await;
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("content-type: application/json"), "{head}");
+            serde_json::from_str::<Status>(body).unwrap()
+        };
+        let plain = status("GET /status").await;
+        assert_eq!((plain.clients.connected, plain.clients.max), (5, 10));
+        assert_eq!((&*plain.phase, plain.ready), ("running", false), "there is no target");
+        assert_eq!((plain.client_list, plain.history), (None, None));
+        let full = status("GET /status?clients=5&history=true").await;
+        assert_eq!(full.client_list.unwrap().total, 0);
+        assert!(full.history.is_some());
+        assert!(ask(at, "GET /status?clients=many").await.starts_with("HTTP/1.1 400 "));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_may_be_a_strangers_is_refused() {
+        let Opened { at, .. } = open().await;
+        let asked = async |path: &str| {
+            let mut stream = TcpStream::connect(at).await.unwrap();
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        for path in ["/", "/page.js", "/status", "/live"] {
+            let answer = asked(path).await;
+            assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("a name"), "{answer}");
+        }
+        assert!(asked("/metrics").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
+    async fn who_listens_hears_every_second_until_the_end() {
+        let Opened { at, life, metrics, .. } = open().await;
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let request = format!("GET /live HTTP/1.1\r\nHost: {at}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        let mut buffer = [0; 8192];
+        let mut until = async |what: &str| {
+            let hear = async {
+                while !heard.contains(what) {
+                    let count = stream.read(&mut buffer).await.unwrap();
+                    assert!(count > 0, "{heard}");
+                    heard.push_str(&String::from_utf8_lossy(&buffer[..count]));
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), hear).await.expect(what);
+        };
+        until("content-type: text/event-stream").await;
+        until("\"history\":[").await;
+        metrics.client.connections.set(77);
+        until("\"connected\":77,").await;
+        life.set(Phase::Stopped);
+        tokio::time::timeout(Duration::from_secs(5), life.wait_all()).await.unwrap();
+    }
+
+    /// A client that asks for nothing must not keep the process from stopping.
+    #[tokio::test]
+    async fn ends_when_the_process_stops() {
+        let Opened { at, life, .. } = open().await;
+        let mut idle = TcpStream::connect(at).await.unwrap();
+        idle.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+        ask(at, "GET /healthz").await;
+        life.set(Phase::Stopped);
+        tokio::time::timeout(Duration::from_secs(5), life.wait_all()).await.unwrap();
+    }
+}
