@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::cli::Failure;
+use super::reload::Reload;
 use super::{check, drain, sweep};
 use crate::admin::http::{self, HttpState};
-use crate::backend::Dialer;
+use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
     self, Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source,
@@ -38,11 +39,14 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     }
     let vault = Arc::new(Vault::new(load_secrets(&settings)?));
     let metrics = metrics(&settings, &lifecycle)?;
-    let shared = Arc::new(share(&settings, vault, metrics, &lifecycle)?);
+    let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
+    let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
+    let reload = Reload::new(&settings, Arc::clone(&shared), credentials);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
 
     shared.cluster.start();
+    lifecycle.spawn("reload", reload.run());
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
     for (listener, access) in listeners {
         lifecycle.spawn("listen", frontend::listen(listener, access, Arc::clone(&shared)));
@@ -113,7 +117,7 @@ fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<Metrics>, F
 
 fn share(
     settings: &Settings,
-    vault: Arc<Vault>,
+    (vault, credentials): (Arc<Vault>, &Arc<Credentials>),
     metrics: Arc<Metrics>,
     lifecycle: &Lifecycle,
 ) -> Result<Shared, Failure> {
@@ -124,7 +128,7 @@ fn share(
             failover: settings.failover.clone(),
             reads: settings.endpoints.iter().any(|it| it.access == Access::ReadOnly),
         },
-        Arc::clone(&vault),
+        Arc::clone(credentials),
         Arc::clone(&metrics),
         lifecycle.clone(),
     );

@@ -10,7 +10,6 @@ use crate::config::Settings;
 use crate::frontend::Shared;
 use crate::lifecycle::Phase;
 use crate::registry::Doom;
-use crate::secrets;
 
 /// How often the drain looks whether everybody has left.
 const LOOK: Duration = Duration::from_millis(20);
@@ -20,7 +19,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>) {
     let mut signals = Signals::new();
-    signals.first(settings, shared).await;
+    signals.stop().await;
     drain(settings.admin.drain_timeout, shared, &mut signals).await;
     shared.lifecycle.set(Phase::Stopped);
     for pool in shared.cluster.pools() {
@@ -61,30 +60,13 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
 struct Signals {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
-    hangup: Option<Signal>,
 }
 
 impl Signals {
     fn new() -> Self {
-        let listen = |kind| {
-            signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot hear a signal")).ok()
-        };
         Self {
             terminate: listen(SignalKind::terminate()),
             interrupt: listen(SignalKind::interrupt()),
-            hangup: listen(SignalKind::hangup()),
-        }
-    }
-
-    /// SIGHUP reads the secrets again and goes on.
-    async fn first(&mut self, settings: &Settings, shared: &Shared) {
-        loop {
-            let Self { terminate, interrupt, hangup } = self;
-            tokio::select! {
-                () = heard(terminate) => return,
-                () = heard(interrupt) => return,
-                () = heard(hangup) => reload(settings, shared),
-            }
         }
     }
 
@@ -97,25 +79,15 @@ impl Signals {
     }
 }
 
-async fn heard(signal: &mut Option<Signal>) {
+pub(super) fn listen(kind: SignalKind) -> Option<Signal> {
+    signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot hear a signal")).ok()
+}
+
+pub(super) async fn heard(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => {
             signal.recv().await;
         }
         None => pending().await,
-    }
-}
-
-/// A bad new version is refused whole and the old one kept.
-fn reload(settings: &Settings, shared: &Shared) {
-    match secrets::load(&settings.secrets) {
-        Ok(secrets) => {
-            for warning in &secrets.warnings {
-                tracing::warn!("{warning}");
-            }
-            let generation = shared.vault.replace(secrets);
-            tracing::info!(generation, "the secrets were read again");
-        }
-        Err(error) => tracing::error!(%error, "the secrets were not read again, the old ones stay"),
     }
 }

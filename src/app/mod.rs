@@ -5,7 +5,9 @@ pub mod cli;
 
 mod boot;
 mod drain;
+mod reload;
 mod sweep;
+mod watch;
 mod workers;
 
 pub use boot::{files, run};

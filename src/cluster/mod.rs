@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::backend::{BackendError, Dialer, Facts};
+use crate::backend::{BackendError, Credentials, Dialer, Facts};
 use crate::config::{self, Access};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::{Counted, Metrics};
 use crate::pool::{BorrowError, Borrowed, Pool, Want};
-use crate::secrets::Vault;
 use elect::{Observation, Sighting, Topology, elect};
 use member::{Means, Member};
 use probe::{Probe, REFUSED, SHORTEST, pace};
@@ -30,7 +29,7 @@ pub struct Cluster {
     /// The same primary, to be read without a lock; [`NOBODY`] if there is none.
     primary: AtomicUsize,
     rules: Rules,
-    vault: Arc<Vault>,
+    credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
 }
@@ -52,7 +51,7 @@ impl Cluster {
     pub fn new(
         targets: Targets,
         rules: Rules,
-        vault: Arc<Vault>,
+        credentials: Arc<Credentials>,
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
@@ -68,7 +67,7 @@ impl Cluster {
             topology: watch::Sender::new(Topology::default()),
             primary: AtomicUsize::new(NOBODY),
             rules,
-            vault,
+            credentials,
             metrics,
             lifecycle,
         }
@@ -89,7 +88,7 @@ impl Cluster {
         let Some(member) = self.members.get(at) else { return };
         let means = Means {
             settings: &self.rules.pool,
-            vault: &self.vault,
+            credentials: &self.credentials,
             metrics: &self.metrics,
             lifecycle: &self.lifecycle,
             aside: u32::from(self.may_move()),
@@ -101,7 +100,8 @@ impl Cluster {
         }
         let mut probe = Probe::new(self.rules.failover.probe_timeout);
         loop {
-            let pause = match probe.look(member, &self.vault).await {
+            let generation = self.credentials.current().number;
+            let pause = match probe.look(member, &self.credentials).await {
                 Ok(seen) => {
                     self.note(member, Some(seen));
                     pace(self.rules.failover.probe_interval, self.is_calm())
@@ -120,6 +120,7 @@ impl Cluster {
             tokio::time::sleep(SHORTEST.min(pause)).await;
             tokio::select! {
                 () = tokio::time::sleep(pause.saturating_sub(SHORTEST)) => {}
+                () = self.credentials.changed_from(generation) => {}
                 () = member.suspected.notified() => {}
             }
         }

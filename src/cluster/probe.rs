@@ -2,13 +2,11 @@
 //!
 //! Owns the questions and the pace. What follows from the answers is [`super::elect`]'s to say.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::elect::{Lag, Sighting};
 use super::member::Member;
-use crate::backend::{BackendError, Connection};
-use crate::secrets::Vault;
+use crate::backend::{BackendError, Connection, Credentials};
 
 /// While nobody is known to be primary, or the primary has just been silent, each is looked at so
 /// many times as often.
@@ -34,7 +32,7 @@ impl Probe {
     pub async fn look(
         &mut self,
         member: &Member,
-        vault: &Arc<Vault>,
+        credentials: &Credentials,
     ) -> Result<Sighting, BackendError> {
         let mut link = self.link.take();
         let asked = async {
@@ -44,7 +42,7 @@ impl Probe {
                 return Ok((connection, seen));
             }
             // None there was, or it was closed for its age by a server that is well.
-            let mut connection = member.log_in(vault).await?;
+            let mut connection = member.log_in(credentials).await?;
             let seen = sighting(&mut connection).await?;
             Ok((connection, seen))
         };

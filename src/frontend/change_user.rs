@@ -55,7 +55,7 @@ impl Session {
         self.release_reset().await;
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
         let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
-        self.identity = identity(&self.shared, &account, meaning);
+        (self.identity, self.secrets) = (identity(&self.shared, &account, meaning), 0);
         self.presence.set_user(&account.username);
         self.presence.set_attributes(&request.attributes);
         self.account = account;

@@ -20,10 +20,11 @@ pub enum End {
     IdleInTransaction,
     TransactionTooLong,
     Draining,
+    Revoked,
 }
 
 impl End {
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "quit",
         "hung_up",
         "malformed",
@@ -37,6 +38,7 @@ impl End {
         "idle_in_transaction",
         "transaction_too_long",
         "draining",
+        "revoked",
     ];
 }
 
@@ -49,6 +51,7 @@ impl From<crate::registry::Doom> for End {
             Doom::IdleInTransaction => Self::IdleInTransaction,
             Doom::TransactionTooLong => Self::TransactionTooLong,
             Doom::Draining | Doom::Stopping => Self::Draining,
+            Doom::Revoked => Self::Revoked,
         }
     }
 }

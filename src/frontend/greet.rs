@@ -14,7 +14,7 @@ use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
-use crate::backend::{Facts, Identity};
+use crate::backend::{self, Facts, Identity};
 use crate::config::Access;
 use crate::metrics::LoginOutcome;
 use crate::net::{self, Algorithm, Stream};
@@ -266,12 +266,8 @@ pub(super) fn fallback(shared: &Shared) -> Plugin {
     }
 }
 
-pub(super) fn identity(shared: &Shared, account: &Arc<Account>, meaning: Meaning) -> Identity {
-    Identity {
-        username: Arc::clone(&account.target.username),
-        generation: shared.vault.current().number,
-        meaning,
-    }
+pub(super) fn identity(shared: &Shared, account: &Account, meaning: Meaning) -> Identity {
+    backend::identity(&shared.vault.current(), account, meaning)
 }
 
 pub(super) fn ledger_login(

@@ -150,6 +150,11 @@ impl Word {
             Doom::IdleInTransaction => Self::disconnected("client.idle_in_transaction_timeout"),
             Doom::TransactionTooLong => Self::disconnected("client.max_transaction"),
             Doom::Draining | Doom::Stopping => Self::draining(),
+            Doom::Revoked => Self::new(
+                1045,
+                *b"28000",
+                "Access denied: the user is in the secrets of Tidegate no longer",
+            ),
         }
     }
 

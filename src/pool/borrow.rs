@@ -1,16 +1,19 @@
 //! Borrowing: a seat first, then the connection that fits best.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{PoolError, TimeoutType, Timeouts};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::futures::Notified;
 
+use super::logins::Admission;
 use super::rack::Seated;
 use super::shelf::Fit;
 use super::{BorrowError, Borrowed, CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
-use crate::backend::{BackendError, Connection, Identity};
+use crate::backend::{BackendError, Connection, Identity, identity};
 use crate::metrics::{BorrowWay, Counted, DialOutcome, ServerState};
 use crate::secrets::{Account, Password};
 use crate::session::SessionState;
@@ -39,12 +42,23 @@ enum Source {
 }
 
 impl Order {
-    /// The current password, then the one before it.
-    fn passwords(&self) -> Vec<&Password> {
-        let target = &self.account.target;
-        std::iter::once(&target.password).chain(&target.previous).collect()
+    /// The current password, then those before it; the other way round for a server that is known
+    /// to lag behind.
+    fn passwords(&self, earlier_first: bool) -> Vec<&Password> {
+        let mut passwords = self.account.target.passwords();
+        if earlier_first {
+            passwords.rotate_left(1);
+        }
+        passwords
+    }
+
+    fn is_current(&self, password: Option<&&Password>) -> bool {
+        password.is_some_and(|it| **it == self.account.target.password)
     }
 }
+
+/// For the secrets to be read once more before a client is told that they do not serve.
+const REREAD: Duration = Duration::from_secs(2);
 
 /// Take a seat only if one is free.
 const AT_ONCE: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
@@ -98,13 +112,13 @@ impl Pool {
         };
         let found = match tokio::time::timeout(want.patience, way_in).await {
             Ok(found) => found,
-            Err(_) => Err(self.timed_out(started.elapsed())),
+            Err(_) => Err(self.timed_out(want, started.elapsed())),
         };
         self.0.metrics.borrow.wait.observe(started.elapsed().as_secs_f64());
         found
     }
 
-    fn timed_out(&self, waited: Duration) -> BorrowError {
+    fn timed_out(&self, want: &Want<'_>, waited: Duration) -> BorrowError {
         let bound = self.usable();
         BorrowError::Timeout {
             waited,
@@ -112,45 +126,103 @@ impl Pool {
                 .saturating_sub(self.0.live.available_permits())
                 .saturating_sub(self.idle()),
             bound,
-            trouble: self.trouble(),
+            trouble: self
+                .trouble()
+                .or_else(|| lock(&self.0.shelf).logins.trouble(&want.identity.username)),
         }
     }
 
     /// With a seat in hand there is, or will soon be, a connection or the right to dial one.
     async fn find(&self, want: &Want<'_>, seat: Seated) -> Result<Borrowed, BorrowError> {
+        let mut reads = self.0.credentials.reads();
+        // Whoever was never let in here hears so as soon as the secrets were read once more.
+        let mut reread = false;
         loop {
             // Registered before looking, so that nothing comes unseen.
-            let arrived = self.0.arrived.notified();
+            let mut arrived = pin!(self.0.arrived.notified());
+            let (identity, account) = self.as_of_now(want);
+            let want = &Want { identity: &identity, account: &account, ..*want };
             if let Some((live, fit)) = self.take_idle(want, Fit::Stained) {
                 let way = if fit == Fit::Exact { BorrowWay::Warm } else { BorrowWay::Restored };
                 return Ok(self.hand_out(live, seat, way));
             }
-            if let Err(then) = self.0.gate.admit(Instant::now()) {
-                tokio::select! {
-                    () = arrived => {}
-                    () = tokio::time::sleep_until(then.into()) => {}
+            let Some(source) = self.source(want, arrived.as_mut()).await? else { continue };
+            let admission = lock(&self.0.shelf).logins.admit(want.identity, Instant::now());
+            let earlier_first = match admission {
+                Admission::Go { earlier_first } => earlier_first,
+                Admission::Wait(then) => {
+                    self.put_by(source);
+                    tokio::select! {
+                        () = arrived.as_mut() => {}
+                        _ = reads.changed() => {}
+                        () = tokio::time::sleep_until(then.into()) => {}
+                    }
+                    continue;
                 }
-                continue;
-            }
-            let source = if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
-                Source::Permit(permit)
-            } else if let Some((live, fit)) = self.take_idle(want, Fit::Room) {
-                Source::Other(live, fit)
-            } else {
-                // Connections that are being closed hold the permits that are missing.
-                tokio::select! {
-                    () = arrived => continue,
-                    permit = Arc::clone(&self.0.live).acquire_owned() => match permit {
-                        Ok(permit) => Source::Permit(permit),
-                        Err(_) => return Err(BorrowError::Closed),
-                    },
+                Admission::Refused(error) => {
+                    self.put_by(source);
+                    if reread {
+                        return Err(BorrowError::Login(BackendError::Refused(error)));
+                    }
+                    reread = true;
+                    self.0.credentials.doubt();
+                    let _ = tokio::time::timeout(REREAD, reads.changed()).await;
+                    continue;
                 }
             };
-            match self.make(want, source).await {
+            match self.make(want, source, earlier_first).await {
                 Ok((live, way)) => return Ok(self.hand_out(live, seat, way)),
-                Err(error) if error.is_outage() => {}
+                // What is to be done about a denial the next admission says.
+                Err(error) if error.is_outage() || error.is_denial() => {}
                 Err(error) => return Err(BorrowError::Login(error)),
             }
+        }
+    }
+
+    /// `None`: what was waited for has come, or may have. Cancel-safe.
+    async fn source(
+        &self,
+        want: &Want<'_>,
+        mut arrived: Pin<&mut Notified<'_>>,
+    ) -> Result<Option<Source>, BorrowError> {
+        if let Err(then) = self.0.gate.admit(Instant::now()) {
+            tokio::select! {
+                () = arrived => {}
+                () = tokio::time::sleep_until(then.into()) => {}
+            }
+            return Ok(None);
+        }
+        if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
+            return Ok(Some(Source::Permit(permit)));
+        }
+        if let Some((live, fit)) = self.take_idle(want, Fit::Room) {
+            return Ok(Some(Source::Other(live, fit)));
+        }
+        // Connections that are being closed hold the permits that are missing.
+        tokio::select! {
+            () = arrived.as_mut() => Ok(None),
+            permit = Arc::clone(&self.0.live).acquire_owned() => match permit {
+                Ok(permit) => Ok(Some(Source::Permit(permit))),
+                Err(_) => Err(BorrowError::Closed),
+            },
+        }
+    }
+
+    /// The secrets may have changed while the borrower waited.
+    fn as_of_now(&self, want: &Want<'_>) -> (Identity, Arc<Account>) {
+        let now = self.0.credentials.current();
+        match now.account(&want.account.username) {
+            Some(account) => (identity(&now, account, want.identity.meaning), Arc::clone(account)),
+            None => (want.identity.clone(), Arc::clone(want.account)),
+        }
+    }
+
+    /// What a connection was to be made from is not needed now. Nobody is told: it would be the
+    /// borrower itself, over and over.
+    fn put_by(&self, source: Source) {
+        if let Source::Other(live, _) = source {
+            self.0.metrics.server.connections.of(ServerState::Idle).inc();
+            lock(&self.0.shelf).put(live, Instant::now());
         }
     }
 
@@ -160,6 +232,7 @@ impl Pool {
         &self,
         want: &Want<'_>,
         source: Source,
+        earlier_first: bool,
     ) -> Result<(Live, BorrowWay), BackendError> {
         let order = Order {
             identity: want.identity.clone(),
@@ -171,9 +244,10 @@ impl Pool {
         self.0.lifecycle.spawn("dial", async move {
             let made = match source {
                 Source::Permit(permit) => {
-                    pool.dial(&order, permit).await.map(|live| (live, BorrowWay::Dialed))
+                    let dialed = pool.dial(&order, permit, earlier_first).await;
+                    dialed.map(|live| (live, BorrowWay::Dialed))
                 }
-                Source::Other(live, fit) => pool.make_fit(&order, live, fit).await,
+                Source::Other(live, fit) => pool.make_fit(&order, live, fit, earlier_first).await,
             };
             if let Err(Ok((live, _))) = tell.send(made) {
                 pool.shelve(live);
@@ -198,51 +272,95 @@ impl Pool {
         order: &Order,
         mut live: Live,
         fit: Fit,
+        earlier_first: bool,
     ) -> Result<(Live, BorrowWay), BackendError> {
-        if fit == Fit::ChangeUser {
+        let mut passwords = order.passwords(earlier_first);
+        if fit == Fit::ChangeUser
+            && let Some(password) = passwords.first()
+        {
             let (dialer, identity) = (&self.0.dialer, order.identity.clone());
-            let password = &order.account.target.password;
             let schema = order.schema.as_deref();
             let changed = live.connection.change_user(dialer, identity, password, schema);
             match tokio::time::timeout(self.0.dialer.timeout, changed).await {
-                Ok(Ok(())) => return Ok((live, BorrowWay::ChangedUser)),
+                Ok(Ok(())) => {
+                    self.note_accepted(order, order.is_current(passwords.first()));
+                    return Ok((live, BorrowWay::ChangedUser));
+                }
                 // The server hangs up after a refusal; a fresh dial will say what is wrong.
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "COM_CHANGE_USER failed, dialing instead");
+                    // The same password once more would only be one more failure to be counted there.
+                    if error.is_denial() && passwords.len() > 1 {
+                        passwords.remove(0);
+                    }
                 }
                 Err(_) => tracing::debug!("COM_CHANGE_USER had no answer, dialing instead"),
             }
         }
         self.0.metrics.server.closes.at(CloseReason::Evicted as usize).inc();
         live.connection.close(CLOSE_PATIENCE).await;
-        self.dial(order, live.permit).await.map(|live| (live, BorrowWay::Evicted))
+        let dialed = self.dial_with(order, live.permit, &passwords).await;
+        dialed.map(|live| (live, BorrowWay::Evicted))
     }
 
+    /// The login has been admitted.
     pub(super) async fn dial(
         &self,
         order: &Order,
         permit: OwnedSemaphorePermit,
+        earlier_first: bool,
+    ) -> Result<Live, BackendError> {
+        self.dial_with(order, permit, &order.passwords(earlier_first)).await
+    }
+
+    async fn dial_with(
+        &self,
+        order: &Order,
+        permit: OwnedSemaphorePermit,
+        passwords: &[&Password],
     ) -> Result<Live, BackendError> {
         let _entered = self.0.gate.enter().await;
         let _counted = Counted::one(self.0.metrics.server.connections.of(ServerState::Dialing));
-        let passwords = order.passwords();
         let schema = order.schema.as_deref();
-        let outcome = self.0.dialer.dial(order.identity.clone(), &passwords, schema).await;
+        let outcome = self.0.dialer.dial(order.identity.clone(), passwords, schema).await;
         self.0.metrics.server.dials.of(label(&outcome)).inc();
         match outcome {
             Ok(connection) => {
                 self.0.gate.succeeded();
+                self.note_accepted(order, order.is_current(passwords.get(connection.accepted)));
                 self.keep_lever(&connection);
                 Ok(Live { connection: Box::new(connection), permit })
             }
             Err(error) => {
-                if error.is_outage() {
-                    tracing::warn!(target = %self.0.dialer.address, %error, "cannot connect");
-                    self.0.gate.failed(Instant::now(), error.to_string());
-                }
+                self.note_failed(order, &error);
                 Err(error)
             }
         }
+    }
+
+    fn note_accepted(&self, order: &Order, current: bool) {
+        let now = Instant::now();
+        if lock(&self.0.shelf).logins.accepted(&order.identity, current, now) {
+            self.0.arrived.notify_waiters();
+        }
+    }
+
+    fn note_failed(&self, order: &Order, error: &BackendError) {
+        let (now, target) = (Instant::now(), &self.0.dialer.address);
+        match error {
+            BackendError::Refused(refusal) if error.is_denial() => {
+                let user = &*order.identity.username;
+                tracing::warn!(%target, user, %error, "the login is refused");
+                lock(&self.0.shelf).logins.refused(&order.identity, refusal, now);
+                self.0.credentials.doubt();
+            }
+            _ => lock(&self.0.shelf).logins.unknown(&order.identity),
+        }
+        if error.is_outage() {
+            tracing::warn!(%target, %error, "cannot connect");
+            self.0.gate.failed(now, error.to_string());
+        }
+        self.0.arrived.notify_waiters();
     }
 
     /// The best idle connection that is still quiet and open.
@@ -282,7 +400,7 @@ fn label(outcome: &Result<Connection, BackendError>) -> DialOutcome {
         Ok(_) => DialOutcome::Ready,
         Err(BackendError::Io(_)) => DialOutcome::Unreachable,
         Err(BackendError::Timeout(_)) => DialOutcome::Timeout,
-        Err(BackendError::Refused(error)) if error.code == 1045 => DialOutcome::Denied,
+        Err(error) if error.is_denial() => DialOutcome::Denied,
         Err(BackendError::Refused(error)) if matches!(error.code, 1040 | 1203 | 1226) => {
             DialOutcome::TooMany
         }

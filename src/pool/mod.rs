@@ -14,6 +14,7 @@ mod error;
 mod gate;
 mod keep;
 mod kill;
+mod logins;
 mod rack;
 mod reason;
 mod shed;
@@ -31,11 +32,10 @@ pub use borrowed::Borrowed;
 pub use error::BorrowError;
 pub use reason::CloseReason;
 
-use crate::backend::{Connection, Dialer};
+use crate::backend::{Connection, Credentials, Dialer};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::Lever;
-use crate::secrets::Vault;
 use gate::Gate;
 use rack::Rack;
 use shelf::Shelf;
@@ -79,7 +79,7 @@ struct Inner {
     /// Fingerprints of `SET` texts this target has taken before.
     proven: Mutex<HashSet<u64>>,
     /// Whose first account `min_idle` connections are dialed for.
-    vault: Arc<Vault>,
+    credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
 }
@@ -108,7 +108,7 @@ impl Pool {
     pub fn new(
         (target, dialer): (usize, Arc<Dialer>),
         limits: Limits,
-        vault: Arc<Vault>,
+        credentials: Arc<Credentials>,
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
@@ -130,7 +130,7 @@ impl Pool {
             stands: AtomicBool::new(true),
             dialer,
             limits,
-            vault,
+            credentials,
             metrics,
             lifecycle,
         }))

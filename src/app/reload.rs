@@ -1,0 +1,163 @@
+//! The secrets are read again: when they change, when a server refuses what they say, at SIGHUP,
+//! and every minute in case that none of this showed.
+//!
+//! A bad new version is refused whole and the old one kept.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::signal::unix::SignalKind;
+use tokio::task::spawn_blocking;
+
+use super::drain::{heard, listen};
+use super::watch::{Sight, Then, Watch};
+use crate::backend::Credentials;
+use crate::config::Settings;
+use crate::frontend::Shared;
+use crate::secrets::{self, Secrets, SecretsError};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// While something changes, and at least between two readings because a server has refused them.
+const SOON: Duration = Duration::from_millis(250);
+
+/// Some network file systems show a change late.
+const ANYWAY: Duration = Duration::from_secs(60);
+
+pub(super) struct Reload {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    credentials: Arc<Credentials>,
+    watch: Watch,
+    read: Instant,
+    /// What was wrong when they were last read, and what was only doubtful; each is told once.
+    wrong: Option<SecretsError>,
+    warned: BTreeSet<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Changed,
+    /// An operator asks, so an answer is due at once, and in the log.
+    Asked,
+    /// They look as before, and may not be what they were.
+    Doubted,
+}
+
+impl Reload {
+    /// The secrets in force have just been read.
+    pub(super) fn new(
+        settings: &Settings,
+        shared: Arc<Shared>,
+        credentials: Arc<Credentials>,
+    ) -> Self {
+        let path = settings.secrets.clone();
+        let watch = Watch::new(Sight::of(std::slice::from_ref(&path)));
+        let metrics = &shared.metrics.secrets;
+        metrics.generation.set(shared.vault.current().number.cast_signed());
+        metrics.read.set(seconds_since_1970());
+        let (wrong, warned) = (None, BTreeSet::new());
+        Self { path, shared, credentials, watch, read: Instant::now(), wrong, warned }
+    }
+
+    /// Until the process stops.
+    pub(super) async fn run(mut self) {
+        let stopping = self.shared.lifecycle.stopping();
+        stopping.run_until_cancelled(self.go_on()).await;
+    }
+
+    async fn go_on(&mut self) {
+        let mut hangup = listen(SignalKind::hangup());
+        let mut pause = LOOK;
+        loop {
+            let cause = tokio::select! {
+                () = tokio::time::sleep(pause) => Cause::Changed,
+                () = self.credentials.doubted(), if self.read.elapsed() >= SOON => Cause::Doubted,
+                () = heard(&mut hangup) => Cause::Asked,
+            };
+            pause = self.look(cause).await;
+        }
+    }
+
+    /// Returns when to look again.
+    async fn look(&mut self, cause: Cause) -> Duration {
+        if cause == Cause::Asked {
+            self.read(cause).await;
+            return SOON;
+        }
+        let sight = self.sight().await;
+        match self.watch.look(sight, Instant::now()) {
+            Then::LookAgain => SOON,
+            Then::Read => {
+                self.read(Cause::Changed).await;
+                if self.watch.is_at_rest() { LOOK } else { SOON }
+            }
+            Then::Rest => {
+                if cause == Cause::Doubted || self.read.elapsed() >= ANYWAY {
+                    self.read(Cause::Doubted).await;
+                }
+                LOOK
+            }
+        }
+    }
+
+    async fn sight(&self) -> Sight {
+        let path = self.path.clone();
+        // A network file system may let one wait.
+        let looked = spawn_blocking(move || Sight::of(&[path])).await;
+        looked.unwrap_or_else(|_| Sight::of(&[]))
+    }
+
+    async fn read(&mut self, cause: Cause) {
+        let before = self.sight().await;
+        let path = self.path.clone();
+        let Ok(loaded) = spawn_blocking(move || secrets::load(&path)).await else { return };
+        self.read = Instant::now();
+        if cause == Cause::Changed && self.sight().await != before {
+            // It was written to meanwhile, and is looked at anew.
+            return;
+        }
+        let told = self.watch.done(before, loaded.is_ok(), self.read);
+        match loaded {
+            Ok(secrets) => self.put_in_force(&secrets, cause),
+            Err(error) if told || cause != Cause::Changed => self.refuse(error, cause),
+            Err(_) => {}
+        }
+        self.credentials.tell_read();
+    }
+
+    fn put_in_force(&mut self, secrets: &Secrets, cause: Cause) {
+        let warnings: BTreeSet<String> = secrets.warnings.iter().cloned().collect();
+        for warning in warnings.difference(&self.warned) {
+            tracing::warn!("{warning}");
+        }
+        self.warned = warnings;
+        self.wrong = None;
+        let (shared, metrics) = (&self.shared, &self.shared.metrics.secrets);
+        metrics.read.set(seconds_since_1970());
+        if let Some(generation) = shared.vault.replace(secrets) {
+            metrics.generation.set(generation.cast_signed());
+            tracing::info!(generation, "the secrets were read again");
+            let now = shared.vault.current();
+            shared.registry.revoke(|user| now.account(user).is_some());
+        } else if cause == Cause::Asked {
+            tracing::info!("the secrets were read again and say nothing new");
+        }
+    }
+
+    fn refuse(&mut self, error: SecretsError, cause: Cause) {
+        if cause == Cause::Asked || self.wrong.as_ref() != Some(&error) {
+            self.shared.metrics.secrets.reload_failures.inc();
+            tracing::error!(%error, "the secrets were not read again, the old ones stay");
+        }
+        self.wrong = Some(error);
+    }
+}
+
+fn seconds_since_1970() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
