@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use arc_swap::ArcSwap;
+
 use super::cli::Failure;
 use super::reload::Reload;
-use super::{check, drain, sweep};
+use super::{certificates, check, drain, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
@@ -48,6 +50,9 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     shared.cluster.start();
     lifecycle.spawn("reload", reload.run());
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
+    if let Some(pair) = settings.tls_client.pair.clone().filter(|_| shared.tls.is_some()) {
+        lifecycle.spawn("certificate", certificates::keep_fresh(pair, Arc::clone(&shared)));
+    }
     for (listener, access) in listeners {
         lifecycle.spawn("listen", frontend::listen(listener, access, Arc::clone(&shared)));
     }
@@ -142,7 +147,7 @@ fn share(
         buffers: Shelf::new(BUFFERS),
         desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
-        tls: client_tls(settings)?,
+        tls: client_tls(settings)?.map(ArcSwap::from_pointee),
         tls_required: settings.tls_client.mode == ClientTlsMode::Required,
         limits: Limits {
             max_connections: settings.client.max_connections,

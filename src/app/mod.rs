@@ -4,6 +4,8 @@ pub mod check;
 pub mod cli;
 
 mod boot;
+mod certificates;
+mod cores;
 mod drain;
 mod reload;
 mod sweep;
@@ -11,6 +13,7 @@ mod watch;
 mod workers;
 
 pub use boot::{files, run};
+pub use cores::forbid_cores;
 pub use workers::workers;
 
 use crate::config::Settings;

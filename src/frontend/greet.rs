@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use mysql_common::collations::{Collation, CollationId};
 use tokio::io::AsyncWriteExt;
@@ -129,7 +130,7 @@ impl Guest {
     }
 
     async fn secure(mut self) -> Result<(Self, BytesMut), End> {
-        let Some(tls) = self.shared.tls.clone() else {
+        let Some(tls) = self.shared.tls.as_ref().map(ArcSwap::load_full) else {
             return Err(self.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
         let stream = tls.accept(self.stream).await.map_err(|error| {

@@ -25,6 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 pub use desk::Desks;
 pub use end::End;
 pub use listen::listen;
@@ -48,7 +50,8 @@ pub struct Shared {
     pub desks: Desks,
     pub library: Arc<Library>,
     pub engines: Arc<Engines>,
-    pub tls: Option<ClientSideTls>,
+    /// Another certificate takes the place of the one before.
+    pub tls: Option<ArcSwap<ClientSideTls>>,
     pub tls_required: bool,
     pub limits: Limits,
     /// Sessions there are, the unauthenticated included.

@@ -10,6 +10,8 @@ pub struct Secrets {
     pub reload_failures: IntCounter,
     /// Seconds since 1970.
     pub read: IntGauge,
+    pub certificate_generation: IntGauge,
+    pub certificate_failures: IntCounter,
 }
 
 impl Secrets {
@@ -26,6 +28,14 @@ impl Secrets {
             read: make.gauge(
                 "tidegate_secrets_read_timestamp_seconds",
                 "When the secrets were last read and found good.",
+            )?,
+            certificate_generation: make.gauge(
+                "tidegate_certificate_generation",
+                "How often the certificate shown to clients has been read again.",
+            )?,
+            certificate_failures: make.counter(
+                "tidegate_certificate_reload_failures_total",
+                "New certificates that were refused as they were wrong, or could not be read.",
             )?,
         })
     }
