@@ -13,7 +13,7 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     sync::{
         Mutex, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -22,6 +22,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 use support::{
     client::{Error, Login, RawClient},
     servers::{Flavor, Options, PASSWORD, Server, USER},
@@ -490,4 +492,82 @@ fn every_way_to_write_the_secrets_is_seen() {
     fs::write(folder.join("..2/secrets.toml"), format!("{first}{second}")).unwrap();
     taken("in two halves");
     assert_eq!(failures(), 1.0);
+}
+
+/// A program that prints what lies in a file, and counts how often it was run.
+#[test]
+fn a_program_is_asked_before_what_it_said_expires() {
+    let server = Server::start(Flavor::installed()[0], Options::default());
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let script = format!(
+        "#!/bin/sh\necho run >> {0}/runs\necho a word about '\"it\"' >&2\ncat {0}/printed\n",
+        folder.path().display()
+    );
+    fs::write(path("program"), script).unwrap();
+    fs::set_permissions(path("program"), fs::Permissions::from_mode(0o755)).unwrap();
+    let print = |password: &str, target: &str| {
+        let user = format!(
+            "{{\"username\": \"app\", \"password\": \"{password}\", \
+             \"target_password\": \"{target}\", \"engine\": \"mysql\", \"expires_in\": 7}}"
+        );
+        fs::write(path("next"), user).unwrap();
+        fs::rename(path("next"), path("printed")).unwrap();
+    };
+    print("first-word", PASSWORD);
+    let config = Config::new().target("primary", &server.address());
+    let command = format!("command = [\"{}\"]", path("program").display());
+    let tidegate = Tidegate::start(config.section("secrets", &command));
+    let mut client = log_in(&tidegate, "first-word").unwrap();
+    assert_eq!(one(&mut client, "SELECT 1"), "1");
+    let runs = || fs::read_to_string(path("runs")).unwrap().lines().count();
+
+    print("second-word", PASSWORD);
+    wait_for("the second word", SOON, || log_in(&tidegate, "second-word").ok());
+    assert!(log_in(&tidegate, "first-word").is_err());
+    assert!(runs() <= 3, "{} runs", runs());
+    // What is not good is refused whole, and asked for again.
+    print("\\", PASSWORD);
+    let failures = || tidegate.metric("tidegate_secrets_reload_failures_total");
+    wait_for("the refusal", SOON, || (failures() == 1.0).then_some(()));
+    log_in(&tidegate, "second-word").unwrap();
+    // A server that refuses what was printed has it asked for at once, and a signal has, too.
+    thread::sleep(Duration::from_millis(1100));
+    let before = runs();
+    print("third-word", PASSWORD);
+    tidegate.signal("HUP");
+    wait_for("the third word", Duration::from_secs(3), || log_in(&tidegate, "third-word").ok());
+    assert_eq!(runs(), before + 1);
+    let log = tidegate.log();
+    assert!(log.contains("a word about \"it\""), "{log}");
+    for word in ["first-word", "second-word", "third-word"] {
+        assert!(!log.contains(word), "{word} stands in the log");
+    }
+}
+
+/// The secrets hold what a client's password leaves behind, and no password of any client.
+#[test]
+fn clients_may_be_known_by_a_hash() {
+    let server = Server::start(Flavor::installed()[0], Options::default());
+    let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, it| format!("{text}{it:02X}"));
+    let sha1 = Sha1::digest(Sha1::digest("for clients"));
+    let sha256 = Sha256::digest(Sha256::digest("for clients"));
+    let config = [("old", format!("*{}", hex(&sha1))), ("new", format!("sha256:{}", hex(&sha256)))]
+        .into_iter()
+        .fold(Config::new().target("primary", &server.address()), |config, (name, hash)| {
+            config.secret(&format!(
+                "username = {name:?}\npassword_hash = {hash:?}\n\
+                 target_username = \"app\"\ntarget_password = \"app-password\""
+            ))
+        });
+    let tidegate = Tidegate::start(config);
+    for name in ["old", "new"] {
+        let enter = |password: &str| {
+            RawClient::login(tidegate.address(), &Login::new(name, password).schema("app"))
+        };
+        assert_eq!(one(&mut enter("for clients").unwrap(), "SELECT CURRENT_USER()"), "app@%");
+        for wrong in [PASSWORD, "", &hex(&sha1)] {
+            assert_eq!(enter(wrong).err().unwrap().code(), 1045, "{wrong:?}");
+        }
+    }
 }

@@ -254,7 +254,7 @@ fn borrow_and_give_back() -> Case {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let account = Account::new("app".into(), Password::new("app-password"), None, None, None);
-    let secrets = Secrets { accounts: vec![account.clone()], warnings: Vec::new() };
+    let secrets = Secrets { accounts: vec![account.clone()], ..Secrets::default() };
     let credentials = Arc::new(Credentials::new(Arc::new(Vault::new(secrets))));
     let metrics = metrics();
     let (host, port) = fake

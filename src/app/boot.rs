@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::cli::Failure;
 use super::reload::Reload;
+use super::source::SecretsSource;
 use super::{certificates, check, drain, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::backend::{Credentials, Dialer};
@@ -21,7 +22,7 @@ use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
 use crate::registry::Registry;
-use crate::secrets::{self, Vault};
+use crate::secrets::{self, Secrets, Vault};
 use crate::session::{Library, Pin};
 
 /// Buffers of 16 KiB kept for sessions that wake.
@@ -39,11 +40,14 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     if !mistakes.is_empty() {
         return Err(Mistakes::new(mistakes).into());
     }
-    let vault = Arc::new(Vault::new(load_secrets(&settings)?));
+    let source = SecretsSource::of(&settings);
+    let secrets = load_secrets(&source).await?;
+    let expiry = secrets.expiry;
+    let vault = Arc::new(Vault::new(secrets));
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
-    let reload = Reload::new(&settings, Arc::clone(&shared), credentials);
+    let reload = Reload::new((source, expiry), Arc::clone(&shared), credentials);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
 
@@ -72,7 +76,10 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if !mistakes.is_empty() {
         return mistakes;
     }
-    if let Err(error) = secrets::load(&settings.secrets) {
+    // A command is run at the start, and not by whoever only looks.
+    if settings.secrets_command.is_none()
+        && let Err(error) = secrets::load(&settings.secrets)
+    {
         let mistake = |problem: secrets::Problem| {
             Mistake::in_file(problem.file, problem.line, "", problem.what)
         };
@@ -98,8 +105,8 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     mistakes
 }
 
-fn load_secrets(settings: &Settings) -> Result<secrets::Secrets, Failure> {
-    let secrets = secrets::load(&settings.secrets).map_err(Failure::other)?;
+async fn load_secrets(source: &SecretsSource) -> Result<Secrets, Failure> {
+    let secrets = source.load().await.map_err(Failure::other)?;
     for warning in &secrets.warnings {
         tracing::warn!("{warning}");
     }

@@ -5,9 +5,11 @@ pub mod cli;
 
 mod boot;
 mod certificates;
+mod command;
 mod cores;
 mod drain;
 mod reload;
+mod source;
 mod sweep;
 mod watch;
 mod workers;

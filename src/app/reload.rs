@@ -1,10 +1,9 @@
 //! The secrets are read again: when they change, when a server refuses what they say, at SIGHUP,
-//! and every minute in case that none of this showed.
+//! before they expire, and now and then in case that none of this showed.
 //!
 //! A bad new version is refused whole and the old one kept.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,27 +11,28 @@ use tokio::signal::unix::SignalKind;
 use tokio::task::spawn_blocking;
 
 use super::drain::{heard, listen};
+use super::source::SecretsSource;
 use super::watch::{Sight, Then, Watch};
 use crate::backend::Credentials;
-use crate::config::Settings;
 use crate::frontend::Shared;
-use crate::secrets::{self, Secrets, SecretsError};
+use crate::secrets::{Expiry, Secrets, SecretsError};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// While something changes, and at least between two readings because a server has refused them.
+/// While something changes.
 const SOON: Duration = Duration::from_millis(250);
 
-/// Some network file systems show a change late.
-const ANYWAY: Duration = Duration::from_secs(60);
-
 pub(super) struct Reload {
-    path: PathBuf,
+    source: SecretsSource,
     shared: Arc<Shared>,
     credentials: Arc<Credentials>,
     watch: Watch,
     read: Instant,
+    /// When they are read again, whatever they look like.
+    due: Instant,
+    /// In a row.
+    failures: u32,
     /// What was wrong when they were last read, and what was only doubtful; each is told once.
     wrong: Option<SecretsError>,
     warned: BTreeSet<String>,
@@ -50,17 +50,17 @@ enum Cause {
 impl Reload {
     /// The secrets in force have just been read.
     pub(super) fn new(
-        settings: &Settings,
+        (source, expiry): (SecretsSource, Option<Expiry>),
         shared: Arc<Shared>,
         credentials: Arc<Credentials>,
     ) -> Self {
-        let path = settings.secrets.clone();
-        let watch = Watch::new(Sight::of(std::slice::from_ref(&path)));
+        let watch = Watch::new(Sight::of(&[source.path().to_owned()]));
         let metrics = &shared.metrics.secrets;
         metrics.generation.set(shared.vault.current().number.cast_signed());
-        metrics.read.set(seconds_since_1970());
-        let (wrong, warned) = (None, BTreeSet::new());
-        Self { path, shared, credentials, watch, read: Instant::now(), wrong, warned }
+        metrics.read.set(seconds_since_1970().as_secs().cast_signed());
+        let (wrong, warned, read) = (None, BTreeSet::new(), Instant::now());
+        let due = read + source.pause(expiry, seconds_since_1970());
+        Self { source, shared, credentials, watch, read, due, failures: 0, wrong, warned }
     }
 
     /// Until the process stops.
@@ -75,7 +75,7 @@ impl Reload {
         loop {
             let cause = tokio::select! {
                 () = tokio::time::sleep(pause) => Cause::Changed,
-                () = self.credentials.doubted(), if self.read.elapsed() >= SOON => Cause::Doubted,
+                () = self.credentials.doubted(), if self.read.elapsed() >= self.source.rest() => Cause::Doubted,
                 () = heard(&mut hangup) => Cause::Asked,
             };
             pause = self.look(cause).await;
@@ -96,7 +96,7 @@ impl Reload {
                 if self.watch.is_at_rest() { LOOK } else { SOON }
             }
             Then::Rest => {
-                if cause == Cause::Doubted || self.read.elapsed() >= ANYWAY {
+                if cause == Cause::Doubted || Instant::now() >= self.due {
                     self.read(Cause::Doubted).await;
                 }
                 LOOK
@@ -105,7 +105,7 @@ impl Reload {
     }
 
     async fn sight(&self) -> Sight {
-        let path = self.path.clone();
+        let path = self.source.path().to_owned();
         // A network file system may let one wait.
         let looked = spawn_blocking(move || Sight::of(&[path])).await;
         looked.unwrap_or_else(|_| Sight::of(&[]))
@@ -113,9 +113,14 @@ impl Reload {
 
     async fn read(&mut self, cause: Cause) {
         let before = self.sight().await;
-        let path = self.path.clone();
-        let Ok(loaded) = spawn_blocking(move || secrets::load(&path)).await else { return };
+        let loaded = self.source.load().await;
         self.read = Instant::now();
+        self.failures = if loaded.is_ok() { 0 } else { self.failures.saturating_add(1) };
+        self.due = self.read
+            + match &loaded {
+                Ok(secrets) => self.source.pause(secrets.expiry, seconds_since_1970()),
+                Err(_) => self.source.pause_after(self.failures),
+            };
         if cause == Cause::Changed && self.sight().await != before {
             // It was written to meanwhile, and is looked at anew.
             return;
@@ -137,7 +142,7 @@ impl Reload {
         self.warned = warnings;
         self.wrong = None;
         let (shared, metrics) = (&self.shared, &self.shared.metrics.secrets);
-        metrics.read.set(seconds_since_1970());
+        metrics.read.set(seconds_since_1970().as_secs().cast_signed());
         if let Some(generation) = shared.vault.replace(secrets) {
             metrics.generation.set(generation.cast_signed());
             tracing::info!(generation, "the secrets were read again");
@@ -157,7 +162,6 @@ impl Reload {
     }
 }
 
-fn seconds_since_1970() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+fn seconds_since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -23,7 +23,7 @@ pub use choice::Choice;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use settings::{
     Access, Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, LogFormat, LogLevel,
-    Pool, Role, Settings, Target, TargetTlsMode, TlsClient, TlsTarget,
+    Pool, Role, SecretsCommand, Settings, Target, TargetTlsMode, TlsClient, TlsTarget,
 };
 pub use share::Share;
 pub use source::{Source, from_environment, load, parse, quick};

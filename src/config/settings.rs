@@ -15,6 +15,8 @@ pub struct Settings {
     pub targets: Vec<Target>,
     /// A file or a folder of them; a relative path was taken from the folder of the file.
     pub secrets: PathBuf,
+    /// Prints the secrets in place of the files.
+    pub secrets_command: Option<SecretsCommand>,
     pub pool: Pool,
     pub client: Client,
     pub failover: Failover,
@@ -98,6 +100,18 @@ pub enum Role {
 impl Choice for Role {
     const ALL: &'static [(&'static str, Self)] =
         &[("auto", Self::Auto), ("primary", Self::Primary), ("replica", Self::Replica)];
+}
+
+/// A program that prints the secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretsCommand {
+    pub program: PathBuf,
+    pub arguments: Vec<String>,
+    pub timeout: Duration,
+}
+
+impl SecretsCommand {
+    pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 }
 
 /// The connections to each target, all users together.

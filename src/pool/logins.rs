@@ -215,7 +215,7 @@ mod tests {
 
     fn secrets(user: &str, password: &str) -> Secrets {
         let account = Account::new(user.into(), Password::new(password), None, None, None);
-        Secrets { accounts: vec![account], warnings: Vec::new() }
+        Secrets { accounts: vec![account], ..Secrets::default() }
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Password;
+use super::{ClientSecret, Password};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Shared by what is kept of each client.
     pub username: Arc<str>,
-    pub password: Password,
+    pub password: ClientSecret,
     /// Also accepted from clients while a rotation runs.
     pub previous_password: Option<Password>,
     pub target: TargetLogin,
@@ -35,19 +35,24 @@ impl TargetLogin {
 }
 
 impl Account {
-    /// `target_username` and `target_password` each stand for the client's own when absent.
+    /// `target_username` and `target_password` each stand for the client's own when absent; of a
+    /// hash no password can be had, and without one of its own the target is offered an empty one.
     pub fn new(
         username: String,
-        password: Password,
+        password: impl Into<ClientSecret>,
         previous_password: Option<Password>,
         target_username: Option<String>,
         target_password: Option<Password>,
     ) -> Self {
         let username: Arc<str> = username.into();
+        let password = password.into();
         let previous = if target_password.is_none() { previous_password.clone() } else { None };
         let target = TargetLogin {
             username: target_username.map_or_else(|| Arc::clone(&username), Arc::from),
-            password: target_password.unwrap_or_else(|| password.clone()),
+            password: target_password.unwrap_or_else(|| match &password {
+                ClientSecret::Clear(password) => password.clone(),
+                ClientSecret::Hash(_) => Password::default(),
+            }),
             previous,
             former: None,
         };

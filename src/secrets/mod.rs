@@ -4,6 +4,7 @@
 //! files, never talks to a network, never prints a password nor a line that may hold one.
 
 mod account;
+mod hash;
 mod json;
 mod load;
 mod password;
@@ -13,7 +14,8 @@ mod toml;
 mod vault;
 
 pub use account::{Account, TargetLogin};
-pub use load::load;
+pub use hash::{ClientSecret, PasswordHash};
+pub use load::{load, read};
 pub use password::Password;
 pub use problem::{Problem, SecretsError};
-pub use vault::{Generation, Secrets, Vault};
+pub use vault::{Expiry, Generation, Secrets, Vault};

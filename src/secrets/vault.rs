@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -14,6 +15,17 @@ use super::{Account, Password};
 pub struct Secrets {
     pub accounts: Vec<Account>,
     pub warnings: Vec<String>,
+    /// The first of them to expire, where they say so.
+    pub expiry: Option<Expiry>,
+}
+
+/// When secrets have to be asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Since they were printed.
+    In(Duration),
+    /// Since 1970.
+    At(Duration),
 }
 
 #[derive(Debug)]
@@ -127,7 +139,7 @@ mod tests {
     fn secrets(accounts: &[(&str, &str)]) -> Secrets {
         Secrets {
             accounts: accounts.iter().map(|(u, p)| account(u, p)).collect(),
-            warnings: Vec::new(),
+            ..Secrets::default()
         }
     }
 
@@ -143,7 +155,7 @@ mod tests {
         assert!(new.holds(old.account("a").unwrap()));
         assert!(!new.holds(old.account("b").unwrap()));
         assert!(!new.holds(old.account("c").unwrap()));
-        assert_eq!(old.account("b").unwrap().password, Password::new("1"));
+        assert_eq!(old.account("b").unwrap().password, Password::new("1").into());
         let names: Vec<_> = new.accounts().map(|a| &*a.username).collect();
         assert_eq!(names, ["a", "b", "d"]);
     }
@@ -180,7 +192,7 @@ mod tests {
             let (target, password) = (Some("s".into()), Some(Password::new(password)));
             Account::new(user.into(), Password::new("x"), None, target, password)
         };
-        let of = |accounts| Secrets { accounts, warnings: Vec::new() };
+        let of = |accounts| Secrets { accounts, ..Secrets::default() };
         vault.replace(&of(vec![shared("a", "1"), shared("b", "1")]));
         assert_eq!(logins(&vault), (None, None, Some(4)));
         vault.replace(&of(vec![shared("a", "1"), shared("b", "2")]));
