@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -16,7 +17,7 @@ use crate::config::{
     self, Access, Address, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source,
     TargetTlsMode,
 };
-use crate::frontend::{self, Desks, End, Limits, Shared};
+use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
@@ -162,6 +163,15 @@ fn share(
             borrow_timeout: settings.pool.borrow_timeout,
         },
         clients: AtomicUsize::new(0),
+        lobby: Arc::new(Lobby::new(settings.client.max_logging_in)),
+        throttle: Throttle::new(
+            // There must be time to be told.
+            settings
+                .client
+                .failed_login_delay
+                .min(settings.client.login_timeout.unwrap_or(Duration::MAX) / 2),
+            settings.client.max_failed_logins,
+        ),
     })
 }
 

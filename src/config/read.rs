@@ -205,6 +205,21 @@ fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
             default.max_connections,
             scalar::count(1..=10_000_000),
         ),
+        max_logging_in: section.value(
+            "max_logging_in",
+            default.max_logging_in,
+            scalar::count(1..=10_000_000),
+        ),
+        failed_login_delay: section.value(
+            "failed_login_delay",
+            default.failed_login_delay,
+            scalar::any_duration,
+        ),
+        max_failed_logins: section.value(
+            "max_failed_logins",
+            default.max_failed_logins,
+            scalar::count(0..=1_000_000),
+        ),
     };
     found.extend(section.close());
     client

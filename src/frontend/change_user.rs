@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::End;
-use super::greet::{fallback, fit_for_clients, identity, ledger_login};
+use super::greet::{fallback, fit_for_clients, hold_back, identity, ledger_login};
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
@@ -49,6 +49,7 @@ impl Session {
         }
         let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) else {
             self.shared.metrics.client.logins.of(LoginOutcome::Denied).inc();
+            hold_back(&self.shared, &self.presence.peer, &request.user).await;
             let word = Word::bad_login(&request.user, "%", !request.auth_response.is_empty());
             return self.refuse_and_end(&word, seq, End::LoginRefused).await;
         };

@@ -21,10 +21,14 @@ pub enum End {
     TransactionTooLong,
     Draining,
     Revoked,
+    /// Too many failed logins of this user from there.
+    Blocked,
+    /// Cut to make room for others on their way in.
+    Crowded,
 }
 
 impl End {
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 16] = [
         "quit",
         "hung_up",
         "malformed",
@@ -39,6 +43,8 @@ impl End {
         "transaction_too_long",
         "draining",
         "revoked",
+        "blocked",
+        "crowded",
     ];
 }
 

@@ -5,12 +5,14 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use mysql_common::collations::{Collation, CollationId};
 use tokio::io::AsyncWriteExt;
 
+use super::listen::Admitted;
 use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
@@ -61,7 +63,7 @@ impl Session {
         stream: Stream,
         (peer, access): (String, Access),
         shared: Arc<Shared>,
-    ) -> Result<Box<Self>, End> {
+    ) -> Result<(Box<Self>, Admitted), End> {
         let presence = shared.registry.enter(peer);
         let limit = shared.limits.login_timeout;
         let (offered, offered_extended) = (OFFERED, Extended::empty());
@@ -78,7 +80,7 @@ impl Session {
 }
 
 impl Guest {
-    async fn log_in(mut self) -> Result<Box<Session>, End> {
+    async fn log_in(mut self) -> Result<(Box<Session>, Admitted), End> {
         let nonce = Nonce::random();
         self.greet(&nonce).await?;
         let payload = self.read().await?;
@@ -98,8 +100,8 @@ impl Guest {
         if let Err(word) = fit_for_clients(&guest.shared, u16::from(login.collation)) {
             return Err(guest.refuse(&word, End::LoginRefused).await);
         }
-        let account = guest.authenticate(&login, nonce).await?;
-        Ok(Box::new(guest.settle(&login, account, algorithm)))
+        let (account, admitted) = guest.authenticate(&login, nonce).await?;
+        Ok((Box::new(guest.settle(&login, account, algorithm)), admitted))
     }
 
     async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {
@@ -142,7 +144,16 @@ impl Guest {
         Ok((guest, payload))
     }
 
-    async fn authenticate(&mut self, login: &Login, nonce: Nonce) -> Result<Arc<Account>, End> {
+    async fn authenticate(
+        &mut self,
+        login: &Login,
+        nonce: Nonce,
+    ) -> Result<(Arc<Account>, Admitted), End> {
+        let peer = self.presence.peer.clone();
+        if self.shared.throttle.is_blocked(&peer, &login.user, Instant::now()) {
+            let word = Word::blocked(&login.user, host(&peer));
+            return Err(self.refuse(&word, End::Blocked).await);
+        }
         let account = self.shared.vault.current().account(&login.user).cloned();
         let mut verifier = Verifier::new(nonce, account.clone(), fallback(&self.shared));
         let mut verdict = verifier.answer(login.plugin.as_bytes(), &login.auth_response);
@@ -156,17 +167,20 @@ impl Guest {
             verdict = verifier.answer_switch(&answer);
         }
         if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
+            let Some(admitted) = Admitted::count(&self.shared) else {
+                return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
+            };
             // Before the client knows that its id is good: it may be killed by it at once.
             self.presence.set_user(&account.username);
             self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
-            Ok(account)
+            Ok((account, admitted))
         } else {
             let user: String = login.user.chars().take(32).collect();
-            tracing::info!(peer = %self.presence.peer, user, "refused a login");
+            tracing::info!(peer, user, "refused a login");
+            hold_back(&self.shared, &peer, &login.user).await;
             let with_password = !login.auth_response.is_empty();
-            let host = host(&self.presence.peer);
-            let word = Word::bad_login(&login.user, host, with_password);
+            let word = Word::bad_login(&login.user, host(&peer), with_password);
             Err(self.refuse(&word, End::LoginRefused).await)
         }
     }
@@ -241,6 +255,15 @@ impl Guest {
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.stream.send(bytes).await.map_err(|_| End::HungUp)
+    }
+}
+
+/// A login has failed: who guesses is to take its time.
+pub(super) async fn hold_back(shared: &Shared, peer: &str, user: &str) {
+    let delay = shared.throttle.failed(peer, user, Instant::now());
+    if !delay.is_zero() {
+        shared.metrics.client.logins_delayed.inc();
+        tokio::time::sleep(delay).await;
     }
 }
 

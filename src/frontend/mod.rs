@@ -14,12 +14,14 @@ mod heal;
 mod inbound;
 mod kill;
 mod listen;
+mod lobby;
 mod prepare;
 mod recut;
 mod refuse;
 mod relay;
 mod restore;
 mod serve;
+mod throttle;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -30,6 +32,8 @@ use arc_swap::ArcSwap;
 pub use desk::Desks;
 pub use end::End;
 pub use listen::listen;
+pub use lobby::Lobby;
+pub use throttle::Throttle;
 
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
@@ -54,8 +58,11 @@ pub struct Shared {
     pub tls: Option<ArcSwap<ClientSideTls>>,
     pub tls_required: bool,
     pub limits: Limits,
-    /// Sessions there are, the unauthenticated included.
+    /// Clients that are logged in.
     pub clients: AtomicUsize,
+    /// And those that are not yet.
+    pub lobby: Arc<Lobby>,
+    pub throttle: Throttle,
 }
 
 #[derive(Clone, Debug)]

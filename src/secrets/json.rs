@@ -19,15 +19,25 @@ pub(super) fn looks_like(source: &str) -> bool {
             .is_some_and(|rest| matches!(rest.trim_start().as_bytes().first(), Some(b'{' | b']')))
 }
 
+/// A file is watched, and what it says of an expiry is a key like others that are not ours.
 pub(super) fn parse(source: &str) -> Parsed {
+    read(source, false)
+}
+
+/// What a program has printed.
+pub(super) fn parse_printed(source: &str) -> Parsed {
+    read(source, true)
+}
+
+fn read(source: &str, expires: bool) -> Parsed {
     let mut parsed = Parsed::default();
     match serde_json::from_str(source) {
         Ok(Value::Array(entries)) => {
             for (i, entry) in entries.into_iter().enumerate() {
-                user(format!("entry {}: ", i + 1), entry, &mut parsed);
+                user(format!("entry {}: ", i + 1), entry, expires, &mut parsed);
             }
         }
-        Ok(entry) => user(String::new(), entry, &mut parsed),
+        Ok(entry) => user(String::new(), entry, expires, &mut parsed),
         Err(error) => {
             // Its texts name a class of error and a place, but that is not promised: only the
             // class and the line are passed on.
@@ -38,7 +48,7 @@ pub(super) fn parse(source: &str) -> Parsed {
     parsed
 }
 
-fn user(place: String, value: Value, parsed: &mut Parsed) {
+fn user(place: String, value: Value, expires: bool, parsed: &mut Parsed) {
     let Value::Object(object) = value else {
         parsed.findings.push(Finding::new(None, format!("{place}must be an object")));
         return;
@@ -46,11 +56,11 @@ fn user(place: String, value: Value, parsed: &mut Parsed) {
     let mut entry = Entry { place, ..Entry::default() };
     let mut mistyped = Vec::new();
     for (key, value) in object {
-        if key.starts_with("expires_") {
+        if expires && key.starts_with("expires_") {
             match expiry(&key, &value) {
                 Ok(expiry) => parsed.expiry = sooner(parsed.expiry, expiry),
                 Err(why) => {
-                    parsed.findings.push(Finding::new(None, format!("{}{why}", entry.place)))
+                    parsed.findings.push(Finding::new(None, format!("{}{why}", entry.place)));
                 }
             }
         }
@@ -102,7 +112,7 @@ mod tests {
     use super::*;
 
     fn expiry_of(json: &str) -> (Option<Expiry>, Vec<String>) {
-        let parsed = parse(json);
+        let parsed = parse_printed(json);
         (parsed.expiry, parsed.findings.into_iter().map(|it| it.what).collect())
     }
 
@@ -124,5 +134,6 @@ mod tests {
         }
         let negative = r#"{"username":"a","password":"p","expires_in":-1}"#;
         assert_eq!(expiry_of(negative).1, ["expires_in must be a number of seconds"]);
+        assert!(parse(negative).findings.is_empty(), "nothing of a file's");
     }
 }

@@ -30,7 +30,7 @@ pub fn read(program: &Path, printed: &[u8]) -> Result<Secrets, SecretsError> {
     let mut loading = Loading::default();
     match std::str::from_utf8(printed) {
         Ok(text) => {
-            let parsed = json::parse(text);
+            let parsed = json::parse_printed(text);
             loading.secrets.expiry = parsed.expiry;
             loading.take(program, parsed);
         }
