@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::cli::Failure;
 use super::reload::Reload;
 use super::source::SecretsSource;
+use super::watch::Sight;
 use super::{certificates, check, drain, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::backend::{Credentials, Dialer};
@@ -42,13 +43,14 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
         return Err(Mistakes::new(mistakes).into());
     }
     let source = SecretsSource::of(&settings);
+    let sight = Sight::of(&[source.path().to_owned()]);
     let secrets = load_secrets(&source).await?;
     let expiry = secrets.expiry;
     let vault = Arc::new(Vault::new(secrets));
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
-    let reload = Reload::new((source, expiry), Arc::clone(&shared), credentials);
+    let reload = Reload::new((source, sight, expiry), Arc::clone(&shared), credentials);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
 

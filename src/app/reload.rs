@@ -48,13 +48,13 @@ enum Cause {
 }
 
 impl Reload {
-    /// The secrets in force have just been read.
+    /// The secrets in force have just been read, and looked so before.
     pub(super) fn new(
-        (source, expiry): (SecretsSource, Option<Expiry>),
+        (source, sight, expiry): (SecretsSource, Sight, Option<Expiry>),
         shared: Arc<Shared>,
         credentials: Arc<Credentials>,
     ) -> Self {
-        let watch = Watch::new(Sight::of(&[source.path().to_owned()]));
+        let watch = Watch::new(sight);
         let metrics = &shared.metrics.secrets;
         metrics.generation.set(shared.vault.current().number.cast_signed());
         metrics.read.set(seconds_since_1970().as_secs().cast_signed());

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::borrow::Order;
 use super::logins::Admission;
+use super::make::Order;
 use super::{CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
 use tokio::sync::OwnedSemaphorePermit;
 

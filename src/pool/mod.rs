@@ -15,6 +15,7 @@ mod gate;
 mod keep;
 mod kill;
 mod logins;
+mod make;
 mod rack;
 mod reason;
 mod shed;
@@ -72,6 +73,8 @@ struct Inner {
     shelf: Mutex<Shelf>,
     /// A connection came to the shelf, or a permit became free.
     arrived: Notify,
+    /// The target has said something to a login.
+    news: Notify,
     gate: Gate,
     waiting: AtomicUsize,
     /// Of the connections there are, where the target may be found dead before they are.
@@ -122,6 +125,7 @@ impl Pool {
             side: Arc::new(Semaphore::new(side as usize)),
             shelf: Mutex::default(),
             arrived: Notify::new(),
+            news: Notify::new(),
             gate: Gate::new(usable),
             waiting: AtomicUsize::new(0),
             levers: Mutex::default(),
