@@ -23,6 +23,7 @@ fn main() -> ExitCode {
 fn run(source: &Source) -> Result<(), Failure> {
     let settings = source.load(cli::environment())?;
     log(&settings.log)?;
+    app::forbid_cores();
     let workers = app::workers().map_err(|wrong| Mistakes::new(vec![wrong]))?;
     let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let ended = runtime.block_on(app::run(settings, Lifecycle::new()));

@@ -114,6 +114,15 @@ pub enum Doom {
     Draining,
     /// The drain is over.
     Stopping,
+    /// Its user is in the secrets no longer.
+    Revoked,
+}
+
+impl Doom {
+    /// Lets a transaction finish first.
+    pub fn is_patient(self) -> bool {
+        matches!(self, Self::Draining | Self::Revoked)
+    }
 }
 
 /// What ends a statement that waits for a connection.
@@ -247,6 +256,17 @@ impl Registry {
         }
     }
 
+    /// Those whose user is among `those` no longer end when their transaction does. Who has not logged
+    /// in yet has no user.
+    pub fn revoke(&self, those: impl Fn(&str) -> bool) {
+        for entry in self.all() {
+            let user = entry.user();
+            if !user.is_empty() && !those(&user) {
+                entry.doom(Doom::Revoked);
+            }
+        }
+    }
+
     /// Moves the clock on and dooms what has lasted too long. To be called every [`SWEEP`].
     pub fn sweep(&self, limits: &Limits) -> Overdue {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
@@ -376,7 +396,7 @@ impl Entry {
     }
 
     pub fn doom(&self, doom: Doom) {
-        let patient = self.doomed() == Some(Doom::Draining) && doom != Doom::Draining;
+        let patient = self.doomed().is_some_and(Doom::is_patient) && !doom.is_patient();
         if doom == Doom::Killed || patient {
             self.doom.store(doom as u8, Ordering::Relaxed);
         } else {
@@ -394,6 +414,7 @@ impl Entry {
             4 => Some(Doom::TransactionTooLong),
             5 => Some(Doom::Draining),
             6 => Some(Doom::Stopping),
+            7 => Some(Doom::Revoked),
             _ => None,
         }
     }
@@ -413,10 +434,10 @@ impl Entry {
         self.bell.notified().await;
     }
 
-    /// The bell for a reason that nothing under way delays: all but the drain. Cancel-safe.
+    /// The bell for a reason that nothing under way delays. Cancel-safe.
     pub async fn last_bell(&self) -> Doom {
         loop {
-            if let Some(doom) = self.doomed().filter(|doom| *doom != Doom::Draining) {
+            if let Some(doom) = self.doomed().filter(|doom| !doom.is_patient()) {
                 return doom;
             }
             self.bell.notified().await;
@@ -442,7 +463,7 @@ impl Entry {
     /// Why a wait must end. One waits for both: the bell wakes only one. Cancel-safe.
     pub async fn stop(&self) -> Stop {
         loop {
-            if let Some(doom) = self.doomed().filter(|doom| *doom != Doom::Draining) {
+            if let Some(doom) = self.doomed().filter(|doom| !doom.is_patient()) {
                 return Stop::Doomed(doom);
             }
             if self.interrupted.load(Ordering::Relaxed) != 0 {

@@ -35,7 +35,7 @@ fn stage() -> Stage {
     Stage::set(|config| {
         config
             .section("pool", Stage::POOL)
-            .section("client", "login_timeout = \"1s\"")
+            .section("client", "login_timeout = \"1s\"\nfailed_login_delay = \"0s\"")
             .section("log", "level = \"trace\"")
     })
 }

@@ -24,6 +24,7 @@ use support::{
 };
 
 const WRITERS: usize = 64;
+const REST: Duration = Duration::from_millis(20);
 const IDLE: usize = 20;
 const SOON: Duration = Duration::from_secs(20);
 
@@ -85,7 +86,7 @@ fn killed_again_and_again() {
     wait_for("the primary", SOON, || is_primary(&tidegate, "first").then_some(()));
     let mut idle = Idle::log_in(&tidegate);
     let address = tidegate.address();
-    let load = Load::new();
+    let load = Load::paced(REST);
     let (mut took, mut names) = (Vec::new(), ["first", "second"]);
     thread::scope(|scope| {
         let _leash = load.leash();
@@ -124,7 +125,7 @@ fn moved_again_and_again() {
         wait_for("the primary", SOON, || is_primary(&tidegate, "first").then_some(()));
         let mut idle = Idle::log_in(&tidegate);
         let address = tidegate.address();
-        let load = Load::new();
+        let load = Load::paced(REST);
         let (mut took, mut names) = (Vec::new(), ["first", "second"]);
         thread::scope(|scope| {
             let _leash = load.leash();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tidegate::backend::{Dialer, Identity};
+use tidegate::backend::{Credentials, Dialer, Identity};
 use tidegate::config::Address;
 use tidegate::lifecycle::Lifecycle;
 use tidegate::metrics::{Labels, Metrics};
@@ -255,7 +255,8 @@ fn borrow_and_give_back() -> Case {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let account = Account::new("app".into(), Password::new("app-password"), None, None, None);
     let secrets = Secrets { accounts: vec![account.clone()], ..Secrets::default() };
-    let (metrics, vault) = (metrics(), Arc::new(Vault::new(secrets)));
+    let credentials = Arc::new(Credentials::new(Arc::new(Vault::new(secrets))));
+    let metrics = metrics();
     let (host, port) = fake
         .address()
         .rsplit_once(':')
@@ -271,7 +272,7 @@ fn borrow_and_give_back() -> Case {
         max_lifetime: Duration::from_secs(3600),
         max_waiting: 100,
     };
-    let pool = Pool::new((0, Arc::new(dialer)), limits, vault, metrics, Lifecycle::new());
+    let pool = Pool::new((0, Arc::new(dialer)), limits, credentials, metrics, Lifecycle::new());
     let identity = Identity { username: "app".into(), generation: 1, meaning: Meaning::default() };
     let (account, state) =
         (Arc::new(account), Arc::new(SessionState::new(None, &Charset::canonical(), false)));

@@ -2,27 +2,33 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use tokio::sync::Notify;
 
 use super::cli::{self, Failure};
+use super::reload::Reload;
+use super::source::SecretsSource;
 use super::verbs::{Hands, verbs};
-use super::{check, drain, sweep};
+use super::watch::Sight;
+use super::{certificates, check, drain, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
-use crate::backend::Dialer;
+use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
     self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{self, Desks, End, Limits, Shared};
+use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
 use crate::registry::{Entrance, Registry};
-use crate::secrets::{self, Vault};
+use crate::secrets::{self, Secrets, Vault};
 use crate::session::{Library, Pin};
 
 /// Buffers of 16 KiB kept for sessions that wake.
@@ -40,15 +46,25 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     if !mistakes.is_empty() {
         return Err(Mistakes::new(mistakes).into());
     }
-    let vault = Arc::new(Vault::new(load_secrets(&settings)?));
+    let source = SecretsSource::of(&settings);
+    let sight = Sight::of(&[source.path().to_owned()]);
+    let secrets = load_secrets(&source).await?;
+    let expiry = secrets.expiry;
+    let vault = Arc::new(Vault::new(secrets));
     let metrics = metrics(&settings, &lifecycle)?;
-    let shared = Arc::new(share(&settings, vault, metrics, &lifecycle)?);
+    let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
+    let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
+    let (reload, ask) = Reload::new((source, sight, expiry), Arc::clone(&shared), credentials);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
     let console = console(&settings).await?;
 
     shared.cluster.start();
+    lifecycle.spawn("reload", reload.run());
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
+    if let Some(pair) = settings.tls_client.pair.clone().filter(|_| shared.tls.is_some()) {
+        lifecycle.spawn("certificate", certificates::keep_fresh(pair, Arc::clone(&shared)));
+    }
     for (listener, entrance) in listeners {
         lifecycle.spawn("listen", frontend::listen(listener, entrance, Arc::clone(&shared)));
     }
@@ -65,6 +81,7 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
             shared: Arc::clone(&shared),
             settings: Arc::clone(&settings),
             stop: Arc::clone(&stop),
+            reload: ask,
         };
         let console = Console::new(rooms(&shared, &settings), verbs(hands));
         lifecycle.spawn("console", sql::listen(listener, Arc::new(console)));
@@ -86,21 +103,16 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
         Source::Environment => Place::Environment,
         Source::CommandLine { .. } => Place::CommandLine,
     };
-    let watcher = &settings.failover.username;
-    match secrets::load(&settings.secrets) {
-        Err(error) => {
-            let mistake = |problem: secrets::Problem| {
-                Mistake::in_file(problem.file, problem.line, "", problem.what)
-            };
-            mistakes.extend(error.problems.into_iter().map(mistake));
-        }
-        Ok(secrets) => {
-            mistakes.extend(open_console(settings, &secrets));
-            let known = secrets.accounts.iter().any(|it| *it.username == **watcher);
-            if !watcher.is_empty() && !known {
-                let why = format!("no user {watcher:?} in the secrets");
-                mistakes.push(Mistake::new(place.clone(), "failover.username", why));
-            }
+    // A command is run at the start, and not by whoever only looks.
+    if settings.secrets_command.is_none() {
+        match secrets::load(&settings.secrets) {
+            Ok(secrets) => mistakes.extend(unknown(settings, &secrets, &place)),
+            Err(error) => mistakes.extend(
+                error
+                    .problems
+                    .into_iter()
+                    .map(|problem| Mistake::in_file(problem.file, problem.line, "", problem.what)),
+            ),
         }
     }
     let mut not_yet = |key: &str, why: &str| mistakes.push(Mistake::new(place.clone(), key, why));
@@ -115,8 +127,18 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     mistakes
 }
 
+/// Who the configuration counts on, and the secrets do not have.
+fn unknown(settings: &Settings, secrets: &Secrets, place: &Place) -> Vec<Mistake> {
+    let watcher = &settings.failover.username;
+    let known = secrets.accounts.iter().any(|it| *it.username == **watcher);
+    let why = || format!("no user {watcher:?} in the secrets");
+    let mistake = (!watcher.is_empty() && !known)
+        .then(|| Mistake::new(place.clone(), "failover.username", why()));
+    mistake.into_iter().chain(open_console(settings, secrets)).collect()
+}
+
 /// A console that strangers can reach asks who they are.
-fn open_console(settings: &Settings, secrets: &secrets::Secrets) -> Option<Mistake> {
+fn open_console(settings: &Settings, secrets: &Secrets) -> Option<Mistake> {
     let door = settings.admin.sql.as_ref().filter(|door| !door.is_local())?;
     if !secrets.admins.is_empty() {
         return None;
@@ -130,8 +152,8 @@ fn open_console(settings: &Settings, secrets: &secrets::Secrets) -> Option<Mista
     Some(Mistake::new(place, name, why))
 }
 
-fn load_secrets(settings: &Settings) -> Result<secrets::Secrets, Failure> {
-    let secrets = secrets::load(&settings.secrets).map_err(Failure::other)?;
+async fn load_secrets(source: &SecretsSource) -> Result<Secrets, Failure> {
+    let secrets = source.load().await.map_err(Failure::other)?;
     for warning in &secrets.warnings {
         tracing::warn!("{warning}");
     }
@@ -154,7 +176,7 @@ pub(super) fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<
 
 fn share(
     settings: &Settings,
-    vault: Arc<Vault>,
+    (vault, credentials): (Arc<Vault>, &Arc<Credentials>),
     metrics: Arc<Metrics>,
     lifecycle: &Lifecycle,
 ) -> Result<Shared, Failure> {
@@ -165,7 +187,7 @@ fn share(
             failover: settings.failover.clone(),
             reads: settings.endpoints.iter().any(|it| it.access == Access::ReadOnly),
         },
-        Arc::clone(&vault),
+        Arc::clone(credentials),
         Arc::clone(&metrics),
         lifecycle.clone(),
     );
@@ -179,7 +201,7 @@ fn share(
         buffers: Shelf::new(BUFFERS),
         desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
-        tls: client_tls(settings)?,
+        tls: client_tls(settings)?.map(ArcSwap::from_pointee),
         tls_required: settings.tls_client.mode == ClientTlsMode::Required,
         limits: Limits {
             max_connections: settings.client.max_connections,
@@ -187,6 +209,15 @@ fn share(
             borrow_timeout: settings.pool.borrow_timeout,
         },
         clients: AtomicUsize::new(0),
+        lobby: Arc::new(Lobby::new(settings.client.max_logging_in)),
+        throttle: Throttle::new(
+            // There must be time to be told.
+            settings
+                .client
+                .failed_login_delay
+                .min(settings.client.login_timeout.unwrap_or(Duration::MAX) / 2),
+            settings.client.max_failed_logins,
+        ),
     })
 }
 
@@ -252,7 +283,7 @@ async fn console(settings: &Settings) -> Result<Option<Listener>, Failure> {
         .map_err(|error| Failure::other(format!("cannot listen on {door} (admin.sql): {error}")))
 }
 
-fn rooms(shared: &Shared, settings: &Arc<Settings>) -> Rooms {
+fn rooms(shared: &Arc<Shared>, settings: &Arc<Settings>) -> Rooms {
     Rooms {
         registry: Arc::clone(&shared.registry),
         cluster: Arc::clone(&shared.cluster),
@@ -261,8 +292,14 @@ fn rooms(shared: &Shared, settings: &Arc<Settings>) -> Rooms {
         vault: Arc::clone(&shared.vault),
         settings: Arc::clone(settings),
         lifecycle: shared.lifecycle.clone(),
-        tls: shared.tls.clone(),
+        tls: tls(shared),
     }
+}
+
+/// As it is when somebody comes.
+fn tls(shared: &Arc<Shared>) -> Arc<sql::Tls> {
+    let shared = Arc::clone(shared);
+    Arc::new(move || shared.tls.as_ref().map(ArcSwap::load_full))
 }
 
 fn lookout(settings: &Settings, shared: &Shared) -> Arc<Lookout> {

@@ -44,7 +44,11 @@ pub fn unreadable(settings: &Settings) -> Vec<Mistake> {
     let tls = pair.flat_map(|pair| {
         [("tls.client.certificate", &pair.certificate, false), ("tls.client.key", &pair.key, false)]
     });
-    let named = [("secrets.path", &settings.secrets, true)].into_iter().chain(tls);
+    let secrets = match &settings.secrets_command {
+        Some(command) => ("secrets.command", &command.program, false),
+        None => ("secrets.path", &settings.secrets, true),
+    };
+    let named = [secrets].into_iter().chain(tls);
     let ca = settings.tls_target.ca.iter().map(|ca| ("tls.target.ca", ca, false));
     let named = named.chain(ca);
     named.filter_map(|(key, path, folder)| cannot_read(key, path, folder)).collect()

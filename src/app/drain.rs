@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use super::reload;
 use crate::config::Settings;
 use crate::frontend::Shared;
 use crate::lifecycle::Phase;
@@ -21,7 +20,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>, asked: Arc<Notify>) {
     let mut signals = Signals::new(asked);
-    signals.first(settings, shared).await;
+    signals.stop().await;
     drain(settings.admin.drain_timeout, shared, &mut signals).await;
     shared.lifecycle.set(Phase::Stopped);
     for pool in shared.cluster.pools() {
@@ -62,35 +61,15 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
 struct Signals {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
-    hangup: Option<Signal>,
     asked: Arc<Notify>,
 }
 
 impl Signals {
     fn new(asked: Arc<Notify>) -> Self {
-        let listen = |kind| {
-            signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot hear a signal")).ok()
-        };
         Self {
             terminate: listen(SignalKind::terminate()),
             interrupt: listen(SignalKind::interrupt()),
-            hangup: listen(SignalKind::hangup()),
             asked,
-        }
-    }
-
-    /// SIGHUP reads the secrets again and goes on.
-    async fn first(&mut self, settings: &Settings, shared: &Shared) {
-        loop {
-            let Self { terminate, interrupt, hangup, asked } = self;
-            tokio::select! {
-                () = heard(terminate) => return,
-                () = heard(interrupt) => return,
-                () = asked.notified() => return,
-                () = heard(hangup) => {
-                    let _ = reload::secrets(settings, &shared.vault);
-                }
-            }
         }
     }
 
@@ -104,7 +83,11 @@ impl Signals {
     }
 }
 
-async fn heard(signal: &mut Option<Signal>) {
+pub(super) fn listen(kind: SignalKind) -> Option<Signal> {
+    signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot hear a signal")).ok()
+}
+
+pub(super) async fn heard(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => {
             signal.recv().await;

@@ -4,14 +4,20 @@ pub mod check;
 pub mod cli;
 
 mod boot;
+mod certificates;
+mod command;
 mod connect;
+mod cores;
 mod drain;
 mod reload;
+mod source;
 pub mod status;
 mod sweep;
 mod verbs;
+mod watch;
 mod workers;
 
 pub use boot::{files, run};
 pub use connect::connect;
+pub use cores::forbid_cores;
 pub use workers::workers;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
-use super::reload;
+use super::reload::Ask;
 use super::sweep::identity;
 use crate::admin::sql::{Argument, Done, Refusal, Running, Takes, Verb};
 use crate::backend::BackendError;
@@ -20,6 +20,7 @@ pub struct Hands {
     pub settings: Arc<Settings>,
     /// Rung, it ends the process as a signal does.
     pub stop: Arc<Notify>,
+    pub reload: Ask,
 }
 
 pub fn verbs(hands: Hands) -> Vec<Verb> {
@@ -183,16 +184,15 @@ async fn end_on_server(
 }
 
 async fn reload(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
-    let settings = Arc::clone(&hands.settings);
-    let vault = Arc::clone(&hands.shared.vault);
-    // It reads files, and nobody else is to wait for a slow disk.
-    let read = tokio::task::spawn_blocking(move || reload::secrets(&settings, &vault)).await;
-    let reloaded = read.map_err(|error| Refusal::Failed(error.to_string()))?;
-    let reloaded = reloaded.map_err(|error| {
+    let (tell, hear) = oneshot::channel();
+    let stopping = || Refusal::Failed("Tidegate is stopping".to_owned());
+    hands.reload.send(tell).await.map_err(|_| stopping())?;
+    let reloaded = hear.await.map_err(|_| stopping())?.map_err(|error| {
         Refusal::Failed(format!("The secrets were not read again, the old ones stay: {error}"))
     })?;
+    let said = if reloaded.is_new { "" } else { " and say nothing new" };
     let mut lines =
-        vec![format!("the secrets were read again: generation {}", reloaded.generation)];
+        vec![format!("the secrets were read again{said}: generation {}", reloaded.generation)];
     lines.extend(reloaded.warnings);
     lines.push("everything else stays until a restart".to_owned());
     Ok(Done::Saying(lines))

@@ -7,10 +7,13 @@
 use std::sync::Arc;
 
 use aws_lc_rs::rand;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
 
 use super::{Nonce, Plugin, scramble};
-use crate::secrets::{Account, Password};
+use crate::secrets::{Account, ClientSecret, Password, PasswordHash};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -62,6 +65,9 @@ impl Verifier {
         let Some(plugin) = Plugin::from_name(plugin) else {
             return self.switch(self.fallback);
         };
+        if let Some(only) = self.only_plugin().filter(|only| *only != plugin) {
+            return self.switch(only);
+        }
         if response.len() == plugin.scramble_len() {
             return self.judge(plugin, response);
         }
@@ -105,16 +111,22 @@ impl Verifier {
         }
         // Two scrambles whatever there is to compare with, so that neither an unknown user nor
         // the absence of a previous password shows in the time this takes.
-        let (current, previous) = match self.account.as_deref() {
-            Some(account) => {
-                let current = account.password.as_bytes();
-                let previous = account.previous_password.as_ref().map(Password::as_bytes);
-                (current, previous.unwrap_or(current))
+        let matches = match self.account.as_deref().map(|it| (&it.password, &it.previous_password))
+        {
+            Some((ClientSecret::Clear(password), previous)) => {
+                let current = password.as_bytes();
+                let previous = previous.as_ref().map_or(current, Password::as_bytes);
+                self.matches(plugin, current, response) | self.matches(plugin, previous, response)
             }
-            None => (self.dummy.as_slice(), self.dummy.as_slice()),
+            Some((ClientSecret::Hash(hash), previous)) => {
+                let previous = previous.as_ref().map_or(self.dummy.as_slice(), Password::as_bytes);
+                self.matches_hash(plugin, hash, response) | self.matches(plugin, previous, response)
+            }
+            None => {
+                self.matches(plugin, &self.dummy, response)
+                    | self.matches(plugin, &self.dummy, response)
+            }
         };
-        let matches =
-            self.matches(plugin, current, response) | self.matches(plugin, previous, response);
         if bool::from(matches) && self.account.is_some() {
             Verdict::Accept { fast_auth_ok: plugin == Plugin::CachingSha2Password }
         } else {
@@ -126,6 +138,34 @@ impl Verifier {
         let expected = scramble(plugin, password, &self.nonce);
         // An empty previous password would make "nothing" a valid answer.
         expected.ct_eq(response) & Choice::from(u8::from(!expected.is_empty()))
+    }
+
+    /// What a client has sent is the hash of its password under a mask that only the hash of the hash
+    /// and the nonce make. <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_authentication_methods_native_password_authentication.html>
+    fn matches_hash(&self, plugin: Plugin, hash: &PasswordHash, response: &[u8]) -> Choice {
+        let nonce = self.nonce.as_bytes();
+        match (plugin, hash) {
+            (Plugin::NativePassword, PasswordHash::Native(stored)) => {
+                let mask = Sha1::new().chain_update(nonce).chain_update(stored).finalize();
+                let sent = unmask(response, &mask);
+                Sha1::digest(&*sent).ct_eq(stored) & same_length(response, &mask)
+            }
+            (Plugin::CachingSha2Password, PasswordHash::Sha256(stored)) => {
+                let mask = Sha256::new().chain_update(stored).chain_update(nonce).finalize();
+                let sent = unmask(response, &mask);
+                Sha256::digest(&*sent).ct_eq(stored) & same_length(response, &mask)
+            }
+            _ => Choice::from(0),
+        }
+    }
+
+    /// A hash serves one plugin.
+    fn only_plugin(&self) -> Option<Plugin> {
+        match &self.account.as_ref()?.password {
+            ClientSecret::Clear(_) => None,
+            ClientSecret::Hash(PasswordHash::Native(_)) => Some(Plugin::NativePassword),
+            ClientSecret::Hash(PasswordHash::Sha256(_)) => Some(Plugin::CachingSha2Password),
+        }
     }
 
     fn password_is_empty(&self) -> bool {
@@ -142,6 +182,14 @@ impl Verifier {
         self.stage = Stage::Done;
         Verdict::Refuse
     }
+}
+
+fn unmask(response: &[u8], mask: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(response.iter().zip(mask).map(|(sent, mask)| sent ^ mask).collect())
+}
+
+fn same_length(one: &[u8], other: &[u8]) -> Choice {
+    Choice::from(u8::from(one.len() == other.len()))
 }
 
 #[cfg(test)]
@@ -228,6 +276,44 @@ mod tests {
         let old = scrambled(&v, Sha2, "pw");
         assert!(matches!(v.answer(b"client_ed25519", b""), Verdict::Switch { .. }));
         assert_eq!(v.answer_switch(&old), Verdict::Refuse);
+    }
+
+    fn hashed(hash: PasswordHash) -> Arc<Account> {
+        let (hash, previous) = (ClientSecret::Hash(hash), Some(Password::new("old")));
+        Arc::new(Account::new("app".into(), hash, previous, None, Some(Password::new("target"))))
+    }
+
+    #[test]
+    fn a_hash_serves_as_well_as_the_password() {
+        let native: [u8; 20] = Sha1::digest(Sha1::digest(b"pw")).into();
+        let sha256: [u8; 32] = Sha256::digest(Sha256::digest(b"pw")).into();
+        for (plugin, hash, accept) in [
+            (Native, PasswordHash::Native(native), ACCEPT),
+            (Sha2, PasswordHash::Sha256(sha256), ACCEPT_FAST),
+        ] {
+            for (password, verdict) in [
+                ("pw", accept),
+                ("old", accept),
+                ("target", Verdict::Refuse),
+                ("", Verdict::Refuse),
+            ] {
+                let mut v = verifier(hashed(hash.clone()));
+                let other = if plugin == Native { Sha2 } else { Native };
+                let first = scrambled(&v, other, password);
+                let verdict_of = v.answer(other.name().as_bytes(), &first);
+                let Verdict::Switch { plugin: asked, .. } = verdict_of else {
+                    panic!("{verdict_of:?}")
+                };
+                assert_eq!(asked, plugin);
+                let answer = scrambled(&v, plugin, password);
+                assert_eq!(v.answer_switch(&answer), verdict, "{plugin:?} {password}");
+            }
+        }
+        // The hash itself is no password, nor is it an answer.
+        let mut v = verifier(hashed(PasswordHash::Native(native)));
+        assert_eq!(v.answer(Native.name().as_bytes(), &native), Verdict::Refuse);
+        let mut v = verifier(hashed(PasswordHash::Native(native)));
+        assert_eq!(v.answer(b"", b"short"), Verdict::Refuse);
     }
 
     #[test]

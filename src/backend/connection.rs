@@ -20,7 +20,7 @@ use crate::wire::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub username: Arc<str>,
-    /// Of the secrets it logged in with.
+    /// Of the secrets: the one that last changed how to log in as this user.
     pub generation: u64,
     /// The capabilities that change what a statement means.
     pub meaning: Meaning,
@@ -42,6 +42,8 @@ pub struct Connection {
     pub in_xa: bool,
     /// Its list of conditions may hold some that are not of the session that gets it.
     pub list_left: bool,
+    /// Which of the passwords it was offered the server took, counted from 0.
+    pub accepted: usize,
     /// To end it from outside, where its server may be found dead before it is.
     pub lever: Option<Arc<Lever>>,
     /// Run after every setup; what it sets every session begins with.

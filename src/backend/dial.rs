@@ -67,18 +67,21 @@ impl Dialer {
     ) -> Result<Connection, BackendError> {
         let deadline = tokio::time::timeout(self.timeout, async {
             let mut last = None;
-            for password in passwords {
-                match self.log_in(identity.clone(), password, schema).await {
+            for (place, password) in passwords.iter().enumerate() {
+                let mut connection = match self.log_in(identity.clone(), password, schema).await {
                     // Only a refused password makes the next one worth a try.
-                    Err(BackendError::Refused(error)) if error.code == 1045 => {
-                        last = Some(BackendError::Refused(error));
+                    Err(error) if error.is_denial() => {
+                        last = Some(error);
+                        continue;
                     }
                     // The session will hear of a missing schema from its own first statement.
                     Err(BackendError::Refused(error)) if schema.is_some() && error.code == 1049 => {
-                        return self.log_in(identity, password, None).await;
+                        self.log_in(identity, password, None).await?
                     }
-                    other => return other,
-                }
+                    other => other?,
+                };
+                connection.accepted = place;
+                return Ok(connection);
             }
             Err(last.unwrap_or(BackendError::NoAccount))
         });
@@ -289,6 +292,7 @@ fn fresh(
         role_in_doubt: false,
         in_xa: false,
         list_left: false,
+        accepted: 0,
         lever: None,
         init_query: "".into(),
         statements,

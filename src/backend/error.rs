@@ -35,6 +35,12 @@ pub enum BackendError {
 }
 
 impl BackendError {
+    /// Does the server not take the password? Also told of an account that too many wrong ones have
+    /// locked.
+    pub fn is_denial(&self) -> bool {
+        matches!(self, Self::Refused(error) if matches!(error.code, 1045 | 1698 | 3955))
+    }
+
     /// Is the target itself in doubt, so that the next dial should wait? A refused login is not.
     pub fn is_outage(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@
 
 mod close;
 mod connection;
+mod credentials;
 mod dial;
 mod error;
 mod learn;
@@ -14,6 +15,7 @@ mod setup;
 mod statements;
 
 pub use connection::{Connection, Identity};
+pub use credentials::{Credentials, identity};
 pub use dial::Dialer;
 pub use error::BackendError;
 pub use learn::Facts;

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::backend::{BackendError, Connection, Dialer, Facts, Identity};
+use crate::backend::{BackendError, Connection, Credentials, Dialer, Facts, identity};
 use crate::config;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::pool::{Limits, Pool};
-use crate::secrets::Vault;
 use crate::wire::{ErrPacket, Meaning};
 
 pub(super) struct Member {
@@ -55,7 +54,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// What a pool is made of, beside its target.
 pub(super) struct Means<'a> {
     pub settings: &'a config::Pool,
-    pub vault: &'a Arc<Vault>,
+    pub credentials: &'a Arc<Credentials>,
     pub metrics: &'a Arc<Metrics>,
     pub lifecycle: &'a Lifecycle,
     /// Connections that the pool leaves to the probe.
@@ -94,7 +93,8 @@ impl Member {
     pub async fn learn(&self, means: &Means<'_>, missed: impl Fn()) {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.log_in(means.vault).await {
+            let generation = means.credentials.current().number;
+            match self.log_in(means.credentials).await {
                 Ok(connection) => {
                     let facts = Arc::clone(&connection.facts);
                     // Its slot is free again before the pool may count on it.
@@ -106,26 +106,26 @@ impl Member {
                     let refused = self.note_trouble(&error);
                     missed();
                     let longest = if refused { REFUSED_PAUSE } else { LONGEST_PAUSE };
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(longest);
+                    if refused {
+                        means.credentials.doubt();
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(longest),
+                        () = means.credentials.changed_from(generation) => {}
+                    }
                 }
             }
         }
     }
 
     /// The first account that can log in speaks for all, where none is named.
-    pub async fn log_in(&self, vault: &Vault) -> Result<Connection, BackendError> {
-        let generation = vault.current();
+    pub async fn log_in(&self, credentials: &Credentials) -> Result<Connection, BackendError> {
+        let generation = credentials.current();
         let mut last = BackendError::NoAccount;
         let is_meant = |name: &str| self.watcher.is_empty() || name == self.watcher;
         for account in generation.accounts().filter(|it| is_meant(&it.username)) {
-            let identity = Identity {
-                username: Arc::clone(&account.target.username),
-                generation: generation.number,
-                meaning: Meaning::default(),
-            };
-            let mut passwords = vec![&account.target.password];
-            passwords.extend(&account.target.previous);
+            let identity = identity(&generation, account, Meaning::default());
+            let passwords = account.target.passwords();
             match self.dialer.dial(identity, &passwords, None).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) if error.is_outage() => return Err(error),
@@ -157,7 +157,7 @@ impl Member {
         let pool = Pool::new(
             (self.at, Arc::clone(&self.dialer)),
             limits,
-            Arc::clone(means.vault),
+            Arc::clone(means.credentials),
             Arc::clone(means.metrics),
             means.lifecycle.clone(),
         );

@@ -22,12 +22,11 @@ pub use probe::{replication, sighting};
 pub use switchover::{Switched, SwitchoverError, SwitchoverOrder};
 pub use view::{ClusterView, Standing, TargetView};
 
-use crate::backend::{BackendError, Dialer, Facts};
+use crate::backend::{BackendError, Credentials, Dialer, Facts};
 use crate::config::{self, Access};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::{Counted, Metrics};
 use crate::pool::{BorrowError, Borrowed, Pool, Want};
-use crate::secrets::Vault;
 use hold::Holds;
 use member::{Means, Member};
 use probe::{REFUSED, SHORTEST, look, pace};
@@ -40,7 +39,7 @@ pub struct Cluster {
     writer: AtomicUsize,
     holds: Mutex<Holds>,
     rules: Rules,
-    vault: Arc<Vault>,
+    credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
 }
@@ -62,7 +61,7 @@ impl Cluster {
     pub fn new(
         targets: Targets,
         rules: Rules,
-        vault: Arc<Vault>,
+        credentials: Arc<Credentials>,
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
@@ -78,7 +77,7 @@ impl Cluster {
             writer: AtomicUsize::new(NOBODY),
             holds: Mutex::default(),
             rules,
-            vault,
+            credentials,
             metrics,
             lifecycle,
         }
@@ -99,7 +98,7 @@ impl Cluster {
         let Some(member) = self.members.get(at) else { return };
         let means = Means {
             settings: &self.rules.pool,
-            vault: &self.vault,
+            credentials: &self.credentials,
             metrics: &self.metrics,
             lifecycle: &self.lifecycle,
             aside: u32::from(self.may_move()),
@@ -110,8 +109,9 @@ impl Cluster {
             return;
         }
         loop {
+            let generation = self.credentials.current().number;
             let patience = self.rules.failover.probe_timeout;
-            let pause = match look(member, &self.vault, patience).await {
+            let pause = match look(member, &self.credentials, patience).await {
                 Ok(seen) => {
                     self.note(member, Some(seen));
                     pace(self.rules.failover.probe_interval, self.is_calm())
@@ -130,6 +130,7 @@ impl Cluster {
             tokio::time::sleep(SHORTEST.min(pause)).await;
             tokio::select! {
                 () = tokio::time::sleep(pause.saturating_sub(SHORTEST)) => {}
+                () = self.credentials.changed_from(generation) => {}
                 () = member.suspected.notified() => {}
             }
         }

@@ -2,13 +2,11 @@
 //!
 //! Owns the questions and the pace. What follows from the answers is [`super::elect`]'s to say.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::elect::{Lag, Sighting};
 use super::member::Member;
-use crate::backend::{BackendError, Connection};
-use crate::secrets::Vault;
+use crate::backend::{BackendError, Connection, Credentials};
 
 /// While nobody is known to be primary, or the primary has just been silent, each is looked at so
 /// many times as often.
@@ -23,7 +21,7 @@ pub(super) const REFUSED: Duration = Duration::from_secs(10);
 /// What it says of itself. A link that has failed is made anew the next time.
 pub(super) async fn look(
     member: &Member,
-    vault: &Arc<Vault>,
+    credentials: &Credentials,
     timeout: Duration,
 ) -> Result<Sighting, BackendError> {
     // A switchover may have it for longer: it asks for itself whether the target lives.
@@ -36,7 +34,7 @@ pub(super) async fn look(
             return Ok((connection, seen));
         }
         // None there was, or it was closed for its age by a server that is well.
-        let mut connection = member.log_in(vault).await?;
+        let mut connection = member.log_in(credentials).await?;
         let seen = sighting(&mut connection).await?;
         Ok((connection, seen))
     };

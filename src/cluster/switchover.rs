@@ -15,9 +15,8 @@ use super::Cluster;
 use super::elect::{Lag, Observation};
 use super::member::Member;
 use super::probe::look;
-use crate::backend::{BackendError, Connection};
+use crate::backend::{BackendError, Connection, Credentials};
 use crate::pool::Pool;
-use crate::secrets::Vault;
 
 #[derive(Clone, Debug)]
 pub struct SwitchoverOrder {
@@ -107,20 +106,20 @@ impl Cluster {
     ) -> Result<Switched, SwitchoverError> {
         let (old, new) = self.sides(&order.to)?;
         for member in [old, new] {
-            let seen = look(member, &self.vault, self.rules.failover.probe_timeout).await;
+            let seen = look(member, &self.credentials, self.rules.failover.probe_timeout).await;
             self.note(member, seen.ok());
         }
         let (old, new) = self.fit_sides(old, new)?;
-        try_out(old, new, &self.vault).await?;
+        try_out(old, new, &self.credentials).await?;
         let began = Instant::now();
         let until = began + order.within;
         let holding = self.hold_primary().ok_or(SwitchoverError::UnderWay)?;
         self.quiet(old, order, began).await?;
         let quiet_after = began.elapsed();
-        let mut old_side = Side::of(old, &self.vault).await?;
-        let mut new_side = Side::of(new, &self.vault).await?;
+        let mut old_side = Side::of(old, &self.credentials).await?;
+        let mut new_side = Side::of(new, &self.credentials).await?;
         if let Err(error) = hand_over(&mut old_side, &mut new_side, until).await {
-            return Err(old_side.back(error, &self.vault).await);
+            return Err(old_side.back(error, &self.credentials).await);
         }
         // The old one is looked at first: two that take writes would be refused both.
         drop(old_side);
@@ -214,9 +213,13 @@ fn unfit(old: &Observation, new: &Observation) -> Option<&'static str> {
 }
 
 /// What can be refused is tried while nobody waits yet; nothing is changed by it.
-async fn try_out(old: &Member, new: &Member, vault: &Vault) -> Result<(), SwitchoverError> {
+async fn try_out(
+    old: &Member,
+    new: &Member,
+    credentials: &Credentials,
+) -> Result<(), SwitchoverError> {
     for (member, is_new) in [(old, false), (new, true)] {
-        let mut side = Side::of(member, vault).await?;
+        let mut side = Side::of(member, credentials).await?;
         let unfit = |why| Err(SwitchoverError::Unfit { name: member.name.clone(), why });
         let question =
             if side.mariadb() { "SELECT @@GLOBAL.log_bin" } else { "SELECT @@GLOBAL.gtid_mode" };
@@ -278,18 +281,18 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    async fn of(member: &'a Member, vault: &Vault) -> Result<Self, SwitchoverError> {
+    async fn of(member: &'a Member, credentials: &Credentials) -> Result<Self, SwitchoverError> {
         let mut side = Self { member, link: member.link.lock().await };
-        side.reach(vault).await?;
+        side.reach(credentials).await?;
         Ok(side)
     }
 
     /// The link that lies there may be dead, and what was lost with it cannot be told afterwards.
-    async fn reach(&mut self, vault: &Vault) -> Result<(), SwitchoverError> {
+    async fn reach(&mut self, credentials: &Credentials) -> Result<(), SwitchoverError> {
         if self.ask("asking whether it is there", "SELECT 1", STEP).await.is_ok() {
             return Ok(());
         }
-        let made = tokio::time::timeout(STEP, self.member.log_in(vault)).await;
+        let made = tokio::time::timeout(STEP, self.member.log_in(credentials)).await;
         match made.unwrap_or(Err(BackendError::Timeout(STEP))) {
             Ok(connection) => *self.link = Some(connection),
             Err(error) => {
@@ -334,12 +337,12 @@ impl<'a> Side<'a> {
     }
 
     /// The old primary takes writes again, unless the new one may.
-    async fn back(&mut self, error: SwitchoverError, vault: &Vault) -> SwitchoverError {
+    async fn back(&mut self, error: SwitchoverError, credentials: &Credentials) -> SwitchoverError {
         if matches!(error, SwitchoverError::Doubtful { .. }) {
             return error;
         }
         let (name, what) = (self.member.name.clone(), Box::new(error));
-        let undone = match self.reach(vault).await {
+        let undone = match self.reach(credentials).await {
             Ok(()) => self.ask("making it writable again", WRITABLE, STEP).await,
             Err(error) => Err(error),
         };

@@ -1,13 +1,15 @@
 //! What is in force, key by key, as it would be written in the file.
 //!
-//! Shown to operators. What may hold a secret is left out: the text of `pool.init_query`.
+//! Shown to operators. What may hold a secret is left out: the text of `pool.init_query`,
+//! and the arguments of `secrets.command`.
 
 use std::time::Duration;
 
 use super::choice::Choice;
 use super::duration;
 use super::settings::{
-    Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, Settings, Target, TlsClient, TlsTarget,
+    Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
+    TlsClient, TlsTarget,
 };
 
 /// In place of a value that is not shown.
@@ -20,6 +22,7 @@ impl Settings {
             endpoints,
             targets,
             secrets,
+            secrets_command,
             pool,
             client,
             failover,
@@ -36,7 +39,15 @@ impl Settings {
         for (at, target) in targets.iter().enumerate() {
             target.list(&mut list.at(format!("target[{at}]")));
         }
-        list.at("secrets").say("path", &secrets.display());
+        match secrets_command {
+            None => list.at("secrets").say("path", &secrets.display()),
+            // Its arguments may be what a secret is asked for with.
+            Some(SecretsCommand { program, arguments: _, timeout }) => {
+                let mut at = list.at("secrets");
+                at.path("command", Some(program));
+                at.lasts("command_timeout", *timeout);
+            }
+        }
         pool.list(&mut list.at("pool"));
         client.list(&mut list.at("client"));
         failover.list(&mut list.at("failover"));
@@ -135,6 +146,9 @@ impl Client {
             idle_in_transaction_timeout,
             max_transaction,
             max_query,
+            max_logging_in,
+            failed_login_delay,
+            max_failed_logins,
         } = self;
         at.say("max_connections", max_connections);
         at.limit("login_timeout", *login_timeout);
@@ -142,6 +156,9 @@ impl Client {
         at.limit("idle_in_transaction_timeout", *idle_in_transaction_timeout);
         at.limit("max_transaction", *max_transaction);
         at.limit("max_query", *max_query);
+        at.say("max_logging_in", max_logging_in);
+        at.lasts("failed_login_delay", *failed_login_delay);
+        at.say("max_failed_logins", max_failed_logins);
     }
 }
 

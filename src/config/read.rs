@@ -6,7 +6,8 @@ use super::mistake::{Mistake, Mistakes, Place};
 use super::scalar;
 use super::section::Section;
 use super::settings::{
-    Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, Settings, Target, TlsClient, TlsTarget,
+    Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
+    TlsClient, TlsTarget,
 };
 use super::tree::Table;
 use super::{Address, Share, Source};
@@ -23,7 +24,7 @@ pub(super) fn settings(
     let mut taken = Vec::new();
     let endpoints = endpoints(&mut root, &mut found, &mut taken);
     let targets = targets(&mut root, &mut found);
-    let secrets = secrets(root.child("secrets"), base, &mut found);
+    let (secrets, secrets_command) = secrets(root.child("secrets"), base, &mut found);
     let pool = pool(root.child("pool"), &mut found);
     let client = client(root.child("client"), &mut found);
     let failover = failover(root.child("failover"), &mut found);
@@ -42,6 +43,7 @@ pub(super) fn settings(
         endpoints,
         targets,
         secrets,
+        secrets_command,
         pool,
         client,
         failover,
@@ -118,10 +120,26 @@ fn none_of(root: &Section<'_>, what: &str, key: &str) -> String {
     }
 }
 
-fn secrets(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> PathBuf {
+fn secrets(
+    mut section: Section<'_>,
+    base: &Path,
+    found: &mut Vec<Mistake>,
+) -> (PathBuf, Option<SecretsCommand>) {
     let path = section.value("path", PathBuf::from("secrets.toml"), scalar::path);
+    let mut words = section.texts("command").into_iter();
+    let timeout = section.value("command_timeout", SecretsCommand::TIMEOUT, scalar::duration);
+    let command = words.next().filter(|program| !program.is_empty()).map(|program| {
+        if !program.contains('/') {
+            let why =
+                format!("{program:?} is not a path: write it whole, such as \"/opt/secrets\"");
+            section.wrong("command", why);
+        } else if section.has("path") {
+            section.wrong("command", "the secrets come from a command or from a path: keep one");
+        }
+        SecretsCommand { program: base.join(program), arguments: words.collect(), timeout }
+    });
     found.extend(section.close());
-    base.join(path)
+    (base.join(path), command)
 }
 
 fn pool(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Pool {
@@ -186,6 +204,21 @@ fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
             "max_connections",
             default.max_connections,
             scalar::count(1..=10_000_000),
+        ),
+        max_logging_in: section.value(
+            "max_logging_in",
+            default.max_logging_in,
+            scalar::count(1..=10_000_000),
+        ),
+        failed_login_delay: section.value(
+            "failed_login_delay",
+            default.failed_login_delay,
+            scalar::any_duration,
+        ),
+        max_failed_logins: section.value(
+            "max_failed_logins",
+            default.max_failed_logins,
+            scalar::count(0..=1_000_000),
         ),
     };
     found.extend(section.close());

@@ -7,7 +7,7 @@
 use super::VARIABLE_PREFIX;
 use super::mistake::{Mistake, Place};
 use super::nearest::nearest;
-use super::scalar::Scalar;
+use super::scalar::{Scalar, text};
 use super::tree::{Entry, Node, Origin, Table};
 
 pub(super) struct Section<'t> {
@@ -46,6 +46,24 @@ impl<'t> Section<'t> {
             self.unsound.push(key);
             self.wrong(key, why);
             default
+        })
+    }
+
+    /// A list of texts, or one; empty where it is absent.
+    pub(super) fn texts(&mut self, key: &'static str) -> Vec<String> {
+        let scalars: Vec<&Node> = match self.ask(key).map(|entry| &entry.node) {
+            None => Vec::new(),
+            Some(Node::List(items)) => items.iter().map(|item| &item.node).collect(),
+            Some(one) => vec![one],
+        };
+        let read = scalars.into_iter().map(|node| match node {
+            Node::Scalar(scalar) => text(scalar),
+            _ => Err("expected a list of texts, such as [\"a\", \"b\"]".to_owned()),
+        });
+        read.collect::<Result<Vec<_>, _>>().unwrap_or_else(|why| {
+            self.unsound.push(key);
+            self.wrong(key, why);
+            Vec::new()
         })
     }
 

@@ -15,6 +15,8 @@ pub struct Settings {
     pub targets: Vec<Target>,
     /// A file or a folder of them; a relative path was taken from the folder of the file.
     pub secrets: PathBuf,
+    /// Prints the secrets in place of the files.
+    pub secrets_command: Option<SecretsCommand>,
     pub pool: Pool,
     pub client: Client,
     pub failover: Failover,
@@ -100,6 +102,18 @@ impl Choice for Role {
         &[("auto", Self::Auto), ("primary", Self::Primary), ("replica", Self::Replica)];
 }
 
+/// A program that prints the secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretsCommand {
+    pub program: PathBuf,
+    pub arguments: Vec<String>,
+    pub timeout: Duration,
+}
+
+impl SecretsCommand {
+    pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+}
+
 /// The connections to each target, all users together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
@@ -138,7 +152,14 @@ impl Default for Pool {
 /// What clients may do; `None` is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
+    /// That are logged in.
     pub max_connections: usize,
+    /// That are not yet.
+    pub max_logging_in: usize,
+    /// How long the answer to a wrong password is held back, after a few of them.
+    pub failed_login_delay: Duration,
+    /// A minute, of one user from one address; 0 is no limit.
+    pub max_failed_logins: u32,
     pub login_timeout: Option<Duration>,
     pub idle_timeout: Option<Duration>,
     pub idle_in_transaction_timeout: Option<Duration>,
@@ -150,6 +171,9 @@ impl Default for Client {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_logging_in: 10_000,
+            failed_login_delay: Duration::from_secs(1),
+            max_failed_logins: 0,
             login_timeout: Some(Duration::from_secs(10)),
             idle_timeout: Some(Duration::from_secs(30 * 60)),
             idle_in_transaction_timeout: Some(Duration::from_secs(5 * 60)),

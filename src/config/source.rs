@@ -145,7 +145,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Access, ClientTlsMode, LogFormat, Pool, Role, Share, TargetTlsMode};
+    use crate::config::{
+        Access, ClientTlsMode, LogFormat, Pool, Role, SecretsCommand, Share, TargetTlsMode,
+    };
 
     const MINIMAL: &str = "[[endpoint]]\n[[target]]\n";
 
@@ -228,6 +230,7 @@ mod tests {
             role = "primary"
             [secrets]
             path = "/etc/secrets"
+            command_timeout = "1s"
             [pool]
             max_connections = 20
             max_idle = "25%"
@@ -271,6 +274,25 @@ mod tests {
         assert_eq!(settings.tls_target.mode, TargetTlsMode::VerifyCa);
         assert_eq!(settings.admin.http, None);
         assert_eq!(settings.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn a_command_and_its_arguments() {
+        let text =
+            format!("{MINIMAL}[secrets]\ncommand = [\"./get\", \"a b\"]\ncommand_timeout = \"3s\"");
+        let command = SecretsCommand {
+            program: "/etc/tidegate/./get".into(),
+            arguments: vec!["a b".to_owned()],
+            timeout: Duration::from_secs(3),
+        };
+        let settings = parse(Path::new("/etc/tidegate/t.toml"), &text, env(&[])).unwrap();
+        assert_eq!(settings.secrets_command.as_ref(), Some(&command));
+        let vars =
+            [("TIDEGATE__SECRETS__COMMAND__0", "/bin/get"), ("TIDEGATE__SECRETS__COMMAND__1", "x")];
+        let command = read(MINIMAL, &vars).secrets_command.unwrap();
+        assert_eq!(command.arguments, ["x"]);
+        assert_eq!(command.timeout, Duration::from_secs(10));
+        assert_eq!(read(&format!("{MINIMAL}[secrets]\ncommand = []"), &[]).secrets_command, None);
     }
 
     #[test]
@@ -360,6 +382,18 @@ x = 1
         told(
             "[tls.target]\nmode = \"verify-identity\"",
             "t.toml:2: tls.target.mode: there is nothing to verify against: set ca too",
+        );
+        told(
+            "[secrets]\ncommand = [\"aws\", \"get\"]",
+            "t.toml:2: secrets.command: \"aws\" is not a path: write it whole, such as \"/opt/secrets\"",
+        );
+        told(
+            "[secrets]\npath = \"s\"\ncommand = [\"/bin/aws\"]",
+            "t.toml:3: secrets.command: the secrets come from a command or from a path: keep one",
+        );
+        told(
+            "[secrets]\ncommand = [\"/bin/aws\", 5]",
+            "t.toml:2: secrets.command: expected a text in quotes, found 5",
         );
         told("[secrets]\npath = \"\"", "t.toml:2: secrets.path: a path must not be empty");
     }

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::End;
-use super::greet::{fallback, fit_for_clients, identity, ledger_login};
+use super::greet::{fallback, fit_for_clients, hold_back, identity, ledger_login};
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
@@ -49,13 +49,14 @@ impl Session {
         }
         let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) else {
             self.shared.metrics.client.logins.of(LoginOutcome::Denied).inc();
+            hold_back(&self.shared, &self.presence.peer, &request.user).await;
             let word = Word::bad_login(&request.user, "%", !request.auth_response.is_empty());
             return self.refuse_and_end(&word, seq, End::LoginRefused).await;
         };
         self.release_reset().await;
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
         let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
-        self.identity = identity(&self.shared, &account, meaning);
+        (self.identity, self.secrets) = (identity(&self.shared, &account, meaning), 0);
         self.presence.set_user(&account.username);
         self.presence.set_attributes(&request.attributes);
         self.account = account;

@@ -20,10 +20,15 @@ pub enum End {
     IdleInTransaction,
     TransactionTooLong,
     Draining,
+    Revoked,
+    /// Too many failed logins of this user from there.
+    Blocked,
+    /// Cut to make room for others on their way in.
+    Crowded,
 }
 
 impl End {
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 16] = [
         "quit",
         "hung_up",
         "malformed",
@@ -37,6 +42,9 @@ impl End {
         "idle_in_transaction",
         "transaction_too_long",
         "draining",
+        "revoked",
+        "blocked",
+        "crowded",
     ];
 }
 
@@ -49,6 +57,7 @@ impl From<crate::registry::Doom> for End {
             Doom::IdleInTransaction => Self::IdleInTransaction,
             Doom::TransactionTooLong => Self::TransactionTooLong,
             Doom::Draining | Doom::Stopping => Self::Draining,
+            Doom::Revoked => Self::Revoked,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::refuse::{Lost, Word};
 use super::relay::{Broken, Reply};
 use super::restore::Prefix;
 use super::serve::{Session, in_time};
+use crate::backend::identity;
 use crate::metrics::{Direction, Side};
 use crate::pool::{Borrowed, CloseReason, Want};
 use crate::registry::{Attached, Doom, Stop};
@@ -144,13 +145,17 @@ impl Session {
     /// A rotation reaches sessions that are here already: they speak for the account as it is now.
     fn refresh_account(&mut self) {
         let generation = self.shared.vault.current();
-        if generation.number == self.identity.generation {
+        if generation.number == self.secrets {
             return;
         }
-        self.identity.generation = generation.number;
-        if let Some(account) = generation.account(&self.account.username) {
-            self.account = Arc::clone(account);
-            self.identity.username = Arc::clone(&account.target.username);
+        self.secrets = generation.number;
+        match generation.account(&self.account.username) {
+            Some(account) => {
+                self.account = Arc::clone(account);
+                self.identity = identity(&generation, account, self.identity.meaning);
+            }
+            // It logged in while the secrets changed.
+            None => self.presence.doom(Doom::Revoked),
         }
     }
 

@@ -5,16 +5,19 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use mysql_common::collations::{Collation, CollationId};
 use tokio::io::AsyncWriteExt;
 
+use super::listen::Admitted;
 use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
-use crate::backend::{Facts, Identity};
+use crate::backend::{self, Facts, Identity};
 use crate::config::Access;
 use crate::metrics::LoginOutcome;
 use crate::net::{self, Algorithm, Stream};
@@ -60,7 +63,7 @@ impl Session {
         stream: Stream,
         (peer, entrance): (String, Entrance),
         shared: Arc<Shared>,
-    ) -> Result<Box<Self>, End> {
+    ) -> Result<(Box<Self>, Admitted), End> {
         let presence = shared.registry.enter(peer, entrance);
         let access = entrance.access;
         let limit = shared.limits.login_timeout;
@@ -78,7 +81,7 @@ impl Session {
 }
 
 impl Guest {
-    async fn log_in(mut self) -> Result<Box<Session>, End> {
+    async fn log_in(mut self) -> Result<(Box<Session>, Admitted), End> {
         let nonce = Nonce::random();
         self.greet(&nonce).await?;
         let payload = self.read().await?;
@@ -98,8 +101,8 @@ impl Guest {
         if let Err(word) = fit_for_clients(&guest.shared, u16::from(login.collation)) {
             return Err(guest.refuse(&word, End::LoginRefused).await);
         }
-        let account = guest.authenticate(&login, nonce).await?;
-        Ok(Box::new(guest.settle(&login, account, algorithm)))
+        let (account, admitted) = guest.authenticate(&login, nonce).await?;
+        Ok((Box::new(guest.settle(&login, account, algorithm)), admitted))
     }
 
     async fn greet(&mut self, nonce: &Nonce) -> Result<(), End> {
@@ -130,7 +133,7 @@ impl Guest {
     }
 
     async fn secure(mut self) -> Result<(Self, BytesMut), End> {
-        let Some(tls) = self.shared.tls.clone() else {
+        let Some(tls) = self.shared.tls.as_ref().map(ArcSwap::load_full) else {
             return Err(self.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
         let stream = tls.accept(self.stream).await.map_err(|error| {
@@ -142,7 +145,16 @@ impl Guest {
         Ok((guest, payload))
     }
 
-    async fn authenticate(&mut self, login: &Login, nonce: Nonce) -> Result<Arc<Account>, End> {
+    async fn authenticate(
+        &mut self,
+        login: &Login,
+        nonce: Nonce,
+    ) -> Result<(Arc<Account>, Admitted), End> {
+        let peer = self.presence.peer.clone();
+        if self.shared.throttle.is_blocked(&peer, &login.user, Instant::now()) {
+            let word = Word::blocked(&login.user, host(&peer));
+            return Err(self.refuse(&word, End::Blocked).await);
+        }
         let account = self.shared.vault.current().account(&login.user).cloned();
         let mut verifier = Verifier::new(nonce, account.clone(), fallback(&self.shared));
         let mut verdict = verifier.answer(login.plugin.as_bytes(), &login.auth_response);
@@ -156,17 +168,20 @@ impl Guest {
             verdict = verifier.answer_switch(&answer);
         }
         if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
+            let Some(admitted) = Admitted::count(&self.shared) else {
+                return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
+            };
             // Before the client knows that its id is good: it may be killed by it at once.
             self.presence.set_user(&account.username);
             self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
-            Ok(account)
+            Ok((account, admitted))
         } else {
             let user: String = login.user.chars().take(32).collect();
-            tracing::info!(peer = %self.presence.peer, user, "refused a login");
+            tracing::info!(peer, user, "refused a login");
+            hold_back(&self.shared, &peer, &login.user).await;
             let with_password = !login.auth_response.is_empty();
-            let host = host(&self.presence.peer);
-            let word = Word::bad_login(&login.user, host, with_password);
+            let word = Word::bad_login(&login.user, host(&peer), with_password);
             Err(self.refuse(&word, End::LoginRefused).await)
         }
     }
@@ -246,6 +261,15 @@ impl Guest {
     }
 }
 
+/// A login has failed: who guesses is to take its time.
+pub(super) async fn hold_back(shared: &Shared, peer: &str, user: &str) {
+    let delay = shared.throttle.failed(peer, user, Instant::now());
+    if !delay.is_zero() {
+        shared.metrics.client.logins_delayed.inc();
+        tokio::time::sleep(delay).await;
+    }
+}
+
 /// How the command phase is compressed. As the server has it: zlib where both are asked for, and a
 /// level of zstd's that does not exist ends the login before it has begun.
 fn algorithm(login: &Login, offered: Capabilities) -> Result<Option<Algorithm>, NoSuchLevel> {
@@ -269,12 +293,8 @@ pub(super) fn fallback(shared: &Shared) -> Plugin {
     }
 }
 
-pub(super) fn identity(shared: &Shared, account: &Arc<Account>, meaning: Meaning) -> Identity {
-    Identity {
-        username: Arc::clone(&account.target.username),
-        generation: shared.vault.current().number,
-        meaning,
-    }
+pub(super) fn identity(shared: &Shared, account: &Account, meaning: Meaning) -> Identity {
+    backend::identity(&shared.vault.current(), account, meaning)
 }
 
 pub(super) fn ledger_login(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
-use crate::metrics::{LoginOutcome, Side};
+use crate::metrics::{Counted, LoginOutcome, Side};
 use crate::net::{Listener, Stream};
 use crate::registry::Entrance;
 
@@ -58,17 +58,12 @@ impl Arrival {
 
 async fn come_in(arrival: Box<Arrival>) {
     let Arrival { stream, peer, entrance, shared } = arrival.unpack();
-    let guest = Guest::count(&shared);
-    if guest.number > shared.limits.max_connections {
-        Box::pin(refuse(stream, &Word::too_many_clients())).await;
-        shared.metrics.client.logins.of(LoginOutcome::TooMany).inc();
-        shared.metrics.client.closes.at(End::TooMany as usize).inc();
-        return;
-    }
+    let _counted = Counted::one(&shared.metrics.client.connections);
+    shared.metrics.client.connections_total.inc();
     // The login is rare and its future large: kept apart, so that a sleeping session is small.
-    let greeted = Box::pin(Session::greet(stream, (peer, entrance), Arc::clone(&shared))).await;
+    let greeted = Box::pin(greet(stream, (peer, entrance), &shared)).await;
     let end = match greeted {
-        Ok(session) => session.serve().await,
+        Ok((session, _admitted)) => session.serve().await,
         Err(end) => {
             shared.metrics.client.logins.of(outcome(end)).inc();
             end
@@ -80,12 +75,35 @@ async fn come_in(arrival: Box<Arrival>) {
     shared.metrics.client.closes.at(end as usize).inc();
 }
 
+/// The connection phase, within the bounds on how many are in it and on how many may come of it.
+async fn greet(
+    stream: Stream,
+    from: (String, Entrance),
+    shared: &Arc<Shared>,
+) -> Result<(Box<Session>, Admitted), End> {
+    let guest = shared.lobby.enter(Instant::now()).filter(|_| !Admitted::is_full(shared));
+    let Some(guest) = guest else {
+        refuse(stream, &Word::too_many_clients()).await;
+        return Err(End::TooMany);
+    };
+    let _counted = Counted::one(&shared.metrics.client.logging_in);
+    tokio::select! {
+        biased;
+        greeted = Session::greet(stream, from, Arc::clone(shared)) => greeted,
+        // Whoever is too slow is not told so.
+        () = guest.cut() => Err(End::Crowded),
+    }
+}
+
 /// Of a login that came to nothing.
 fn outcome(end: End) -> LoginOutcome {
     match end {
         End::LoginRefused => LoginOutcome::Denied,
         End::TlsRequired => LoginOutcome::TlsRequired,
         End::LoginTimeout => LoginOutcome::Timeout,
+        End::TooMany => LoginOutcome::TooMany,
+        End::Blocked => LoginOutcome::Blocked,
+        End::Crowded => LoginOutcome::Crowded,
         _ => LoginOutcome::Broken,
     }
 }
@@ -100,23 +118,24 @@ async fn refuse(mut stream: Stream, word: &Word) {
     let _ = tokio::time::timeout(Duration::from_secs(1), say).await;
 }
 
-/// One client, counted as long as it is here.
-struct Guest<'a> {
-    shared: &'a Shared,
-    number: usize,
-}
+/// One client that is logged in, counted as long as it is here.
+pub(super) struct Admitted(Arc<Shared>);
 
-impl<'a> Guest<'a> {
-    fn count(shared: &'a Shared) -> Self {
-        shared.metrics.client.connections_total.inc();
-        shared.metrics.client.connections.inc();
-        Self { shared, number: shared.clients.fetch_add(1, Ordering::Relaxed) + 1 }
+impl Admitted {
+    /// `None`: there are as many as there may be.
+    pub fn count(shared: &Arc<Shared>) -> Option<Self> {
+        let admitted = Self(Arc::clone(shared));
+        let before = shared.clients.fetch_add(1, Ordering::Relaxed);
+        (before < shared.limits.max_connections).then_some(admitted)
+    }
+
+    fn is_full(shared: &Shared) -> bool {
+        shared.clients.load(Ordering::Relaxed) >= shared.limits.max_connections
     }
 }
 
-impl Drop for Guest<'_> {
+impl Drop for Admitted {
     fn drop(&mut self) {
-        self.shared.clients.fetch_sub(1, Ordering::Relaxed);
-        self.shared.metrics.client.connections.dec();
+        self.0.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }

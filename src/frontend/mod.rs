@@ -14,6 +14,7 @@ mod heal;
 mod inbound;
 mod kill;
 mod listen;
+mod lobby;
 mod prepare;
 mod recut;
 mod refuse;
@@ -22,14 +23,19 @@ mod restore;
 mod serve;
 mod stalled;
 mod stopwatch;
+mod throttle;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 pub use desk::Desks;
 pub use end::End;
 pub use listen::listen;
+pub use lobby::Lobby;
+pub use throttle::Throttle;
 
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
@@ -50,11 +56,15 @@ pub struct Shared {
     pub desks: Desks,
     pub library: Arc<Library>,
     pub engines: Arc<Engines>,
-    pub tls: Option<ClientSideTls>,
+    /// Another certificate takes the place of the one before.
+    pub tls: Option<ArcSwap<ClientSideTls>>,
     pub tls_required: bool,
     pub limits: Limits,
-    /// Sessions there are, the unauthenticated included.
+    /// Clients that are logged in.
     pub clients: AtomicUsize,
+    /// And those that are not yet.
+    pub lobby: Arc<Lobby>,
+    pub throttle: Throttle,
 }
 
 #[derive(Clone, Debug)]

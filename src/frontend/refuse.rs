@@ -62,6 +62,15 @@ impl Word {
         Self::new(1045, *b"28000", message)
     }
 
+    /// As with the server's max_connect_errors.
+    pub fn blocked(user: &str, peer: &str) -> Self {
+        let user: String = user.chars().take(32).collect();
+        let message = format!(
+            "Host '{peer}' is blocked for user '{user}' because of many failed logins (client.max_failed_logins)"
+        );
+        Self::new(1129, *b"HY000", message)
+    }
+
     pub fn tls_required() -> Self {
         Self::new(
             3159,
@@ -150,6 +159,11 @@ impl Word {
             Doom::IdleInTransaction => Self::disconnected("client.idle_in_transaction_timeout"),
             Doom::TransactionTooLong => Self::disconnected("client.max_transaction"),
             Doom::Draining | Doom::Stopping => Self::draining(),
+            Doom::Revoked => Self::new(
+                1045,
+                *b"28000",
+                "Access denied: the user is in the secrets of Tidegate no longer",
+            ),
         }
     }
 

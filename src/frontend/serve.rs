@@ -30,6 +30,8 @@ pub struct Session {
     pub(super) presence: Presence,
     pub(super) account: Arc<Account>,
     pub(super) identity: Identity,
+    /// The generation of the secrets that the two above are of; 0: they may have changed since.
+    pub(super) secrets: u64,
     pub(super) capabilities: Capabilities,
     /// Of the endpoint it came in by.
     pub(super) access: Access,
@@ -91,6 +93,7 @@ impl Session {
             presence,
             account,
             identity,
+            secrets: 0,
             capabilities,
             access: Access::ReadWrite,
             ledger,
@@ -172,9 +175,8 @@ impl Session {
         Ok(self.renumber(incoming))
     }
 
-    /// A drain lets a transaction finish first; everything else ends at once.
     fn must_end(&self, doom: Doom) -> bool {
-        doom != Doom::Draining || !self.ledger.in_transaction()
+        !doom.is_patient() || !self.ledger.in_transaction()
     }
 
     async fn take_leave(&mut self, doom: Doom) -> End {

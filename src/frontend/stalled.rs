@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backend::Facts;
-use crate::registry::{Doom, Entry};
+use crate::registry::Entry;
 use crate::session::SessionState;
 
 /// Of a statement that is over its time already.
@@ -50,7 +50,7 @@ async fn given_up(entry: &Entry, patience: impl FnOnce() -> Duration) {
     let patience = patience();
     loop {
         let limit = if entry.is_over_time() { patience.min(OVER_TIME) } else { patience };
-        let must_end = entry.doomed().is_some_and(|doom| doom != Doom::Draining);
+        let must_end = entry.doomed().is_some_and(|doom| !doom.is_patient());
         if must_end || began.elapsed() >= limit {
             return;
         }

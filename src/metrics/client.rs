@@ -12,6 +12,9 @@ pub struct Client {
     /// By the index in [`Labels::client_closes`].
     pub closes: Family,
     pub logins: By<LoginOutcome>,
+    /// That failed, and were told so late.
+    pub logins_delayed: IntCounter,
+    pub logging_in: IntGauge,
     /// By the command's byte on the wire.
     pub queries: Family,
     /// Of one statement in eight: from its request to the end of its reply.
@@ -36,6 +39,12 @@ impl Client {
                 "Logins of clients, by outcome.",
                 "outcome",
             )?,
+            logins_delayed: make.counter(
+                "tidegate_logins_delayed_total",
+                "Failed logins whose answer was held back.",
+            )?,
+            logging_in: make
+                .gauge("tidegate_client_logging_in", "Clients that have not logged in yet.")?,
             queries: make.counters(
                 "tidegate_queries_total",
                 "Commands of clients, by kind.",

@@ -31,6 +31,10 @@ label! {
         /// Error 1040.
         TooMany = "too_many",
         Timeout = "timeout",
+        /// Error 1129.
+        Blocked = "blocked",
+        /// Cut to make room for others on their way in.
+        Crowded = "crowded",
         /// The client went away, or did not speak the protocol.
         Broken = "broken",
     }

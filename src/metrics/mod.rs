@@ -11,6 +11,7 @@ mod distribution;
 mod family;
 mod labels;
 mod make;
+mod secrets;
 mod server;
 mod session;
 mod tasks;
@@ -29,6 +30,7 @@ pub use labels::{
     ServerState, Side,
 };
 use make::Make;
+pub use secrets::Secrets;
 pub use server::Server;
 pub use session::Session;
 
@@ -42,6 +44,7 @@ pub struct Metrics {
     pub server: Server,
     pub borrow: Borrow,
     pub session: Session,
+    pub secrets: Secrets,
     pub errors: By<Side>,
 }
 
@@ -57,8 +60,9 @@ impl Metrics {
         let server = Server::new(&make, labels)?;
         let borrow = Borrow::new(&make)?;
         let session = Session::new(&make, labels)?;
+        let secrets = Secrets::new(&make)?;
         let errors = make.by("tidegate_errors_total", "Errors, by whose fault.", "side")?;
-        Ok(Arc::new(Self { registry, client, server, borrow, session, errors }))
+        Ok(Arc::new(Self { registry, client, server, borrow, session, secrets, errors }))
     }
 
     /// Has the tasks of the process counted whenever the metrics are read.

@@ -1,19 +1,22 @@
 //! Borrowing: a seat first, then the connection that fits best.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{PoolError, TimeoutType, Timeouts};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::futures::Notified;
+use tokio::sync::watch;
 
+use super::logins::Admission;
+use super::make::Source;
 use super::rack::Seated;
 use super::shelf::Fit;
-use super::view::Underway;
-use super::{BorrowError, Borrowed, CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
-use crate::backend::{BackendError, Connection, Identity};
-use crate::metrics::{BorrowWay, Counted, DialOutcome, ServerState};
-use crate::secrets::{Account, Password};
+use super::{BorrowError, Borrowed, CloseReason, Live, Pool, lock};
+use crate::backend::{BackendError, Identity, identity};
+use crate::metrics::{BorrowWay, ServerState};
+use crate::secrets::Account;
 use crate::session::SessionState;
 
 /// What a borrower needs.
@@ -25,27 +28,11 @@ pub struct Want<'a> {
     pub patience: Duration,
 }
 
-/// What a new connection is to be.
-pub(super) struct Order {
-    pub identity: Identity,
-    pub account: Arc<Account>,
-    pub schema: Option<String>,
-}
+/// For the secrets to be read once more before a client is told that they do not serve.
+const REREAD: Duration = Duration::from_secs(2);
 
-/// What it is made from.
-enum Source {
-    Permit(OwnedSemaphorePermit),
-    /// Somebody else's idle connection.
-    Other(Live, Fit),
-}
-
-impl Order {
-    /// The current password, then the one before it.
-    fn passwords(&self) -> Vec<&Password> {
-        let target = &self.account.target;
-        std::iter::once(&target.password).chain(&target.previous).collect()
-    }
-}
+/// How often whoever waits for a login looks for a connection that has come back.
+const PEEK: Duration = Duration::from_millis(100);
 
 /// Take a seat only if one is free.
 const AT_ONCE: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
@@ -93,19 +80,19 @@ impl Pool {
         let way_in = async {
             let seat = match seat {
                 Some(seat) => seat,
-                None => self.0.seats.get().await.map_err(|_| BorrowError::Closed)?,
+                None => self.seat().await?,
             };
             self.find(want, seat).await
         };
         let found = match tokio::time::timeout(want.patience, way_in).await {
             Ok(found) => found,
-            Err(_) => Err(self.timed_out(started.elapsed())),
+            Err(_) => Err(self.timed_out(want, started.elapsed())),
         };
         self.0.metrics.borrow.wait.observe(started.elapsed().as_secs_f64());
         found
     }
 
-    fn timed_out(&self, waited: Duration) -> BorrowError {
+    fn timed_out(&self, want: &Want<'_>, waited: Duration) -> BorrowError {
         let bound = self.usable();
         BorrowError::Timeout {
             waited,
@@ -113,137 +100,126 @@ impl Pool {
                 .saturating_sub(self.0.live.available_permits())
                 .saturating_sub(self.idle()),
             bound,
-            trouble: self.trouble(),
+            trouble: self
+                .trouble()
+                .or_else(|| lock(&self.0.shelf).logins.trouble(&want.identity.username)),
         }
     }
 
     /// With a seat in hand there is, or will soon be, a connection or the right to dial one.
-    async fn find(&self, want: &Want<'_>, seat: Seated) -> Result<Borrowed, BorrowError> {
+    async fn find(&self, want: &Want<'_>, mut seat: Seated) -> Result<Borrowed, BorrowError> {
+        let mut reads = self.0.credentials.reads();
+        // Whoever was never let in here hears so as soon as the secrets were read once more.
+        let mut reread = false;
         loop {
             // Registered before looking, so that nothing comes unseen.
-            let arrived = self.0.arrived.notified();
+            let mut arrived = pin!(self.0.arrived.notified());
+            let news = self.0.news.notified();
+            let (identity, account) = self.as_of_now(want);
+            let want = &Want { identity: &identity, account: &account, ..*want };
             if let Some((live, fit)) = self.take_idle(want, Fit::Stained) {
                 let way = if fit == Fit::Exact { BorrowWay::Warm } else { BorrowWay::Restored };
                 return Ok(self.hand_out(live, seat, way));
             }
-            if let Err(then) = self.0.gate.admit(Instant::now()) {
-                tokio::select! {
-                    () = arrived => {}
-                    () = tokio::time::sleep_until(then.into()) => {}
+            let Some(source) = self.source(want, arrived.as_mut()).await? else { continue };
+            let admission = lock(&self.0.shelf).logins.admit(want.identity, Instant::now());
+            let earlier_first = match admission {
+                Admission::Go { earlier_first } => earlier_first,
+                Admission::Wait(then) => {
+                    self.put_by(source);
+                    drop(seat);
+                    self.wait_for_login(news, &mut reads, then).await;
+                    seat = self.seat().await?;
+                    continue;
                 }
-                continue;
-            }
-            let source = if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
-                Source::Permit(permit)
-            } else if let Some((live, fit)) = self.take_idle(want, Fit::Room) {
-                Source::Other(live, fit)
-            } else {
-                // Connections that are being closed hold the permits that are missing.
-                tokio::select! {
-                    () = arrived => continue,
-                    permit = Arc::clone(&self.0.live).acquire_owned() => match permit {
-                        Ok(permit) => Source::Permit(permit),
-                        Err(_) => return Err(BorrowError::Closed),
-                    },
+                Admission::Refused(error) if reread => {
+                    self.put_by(source);
+                    return Err(BorrowError::Login(BackendError::Refused(error)));
+                }
+                Admission::Refused(_) => {
+                    self.put_by(source);
+                    drop(seat);
+                    reread = true;
+                    reads.mark_unchanged();
+                    self.0.credentials.doubt();
+                    let _ = tokio::time::timeout(REREAD, reads.changed()).await;
+                    seat = self.seat().await?;
+                    continue;
                 }
             };
-            match self.make(want, source).await {
+            match self.make(want, source, earlier_first).await {
                 Ok((live, way)) => return Ok(self.hand_out(live, seat, way)),
-                Err(error) if error.is_outage() => {}
+                // What is to be done about a denial the next admission says.
+                Err(error) if error.is_outage() || error.is_denial() => {}
                 Err(error) => return Err(BorrowError::Login(error)),
             }
         }
     }
 
-    /// In a task of its own, which owns the permit: a borrower that gives up leaves no half-made
-    /// connection behind that the server still counts. What comes too late goes to the shelf.
-    async fn make(
+    async fn seat(&self) -> Result<Seated, BorrowError> {
+        self.0.seats.get().await.map_err(|_| BorrowError::Closed)
+    }
+
+    /// Without a seat: others log in as somebody else, and need it. So an idle connection that comes
+    /// is looked for, not waited for; its bell is for those who have a seat. Cancel-safe.
+    async fn wait_for_login(
+        &self,
+        news: Notified<'_>,
+        reads: &mut watch::Receiver<u64>,
+        then: Instant,
+    ) {
+        let then = then.min(Instant::now() + PEEK);
+        tokio::select! {
+            () = news => {}
+            _ = reads.changed() => {}
+            () = tokio::time::sleep_until(then.into()) => {}
+        }
+    }
+
+    /// `None`: what was waited for has come, or may have. Cancel-safe.
+    async fn source(
         &self,
         want: &Want<'_>,
-        source: Source,
-    ) -> Result<(Live, BorrowWay), BackendError> {
-        let order = Order {
-            identity: want.identity.clone(),
-            account: Arc::clone(want.account),
-            schema: want.state.schema().map(str::to_owned),
-        };
-        let (tell, hear) = tokio::sync::oneshot::channel();
-        let pool = self.clone();
-        self.0.lifecycle.spawn("dial", async move {
-            let _dialing = Underway::one(&pool.0.dialing);
-            let made = match source {
-                Source::Permit(permit) => {
-                    pool.dial(&order, permit).await.map(|live| (live, BorrowWay::Dialed))
-                }
-                Source::Other(live, fit) => pool.make_fit(&order, live, fit).await,
-            };
-            if let Err(Ok((live, _))) = tell.send(made) {
-                pool.shelve(live);
+        mut arrived: Pin<&mut Notified<'_>>,
+    ) -> Result<Option<Source>, BorrowError> {
+        if let Err(then) = self.0.gate.admit(Instant::now()) {
+            tokio::select! {
+                () = arrived => {}
+                () = tokio::time::sleep_until(then.into()) => {}
             }
-            pool.0.arrived.notify_one();
-        });
-        // The task ends without a word only when the process does.
-        hear.await.unwrap_or_else(|gone| Err(std::io::Error::other(gone).into()))
-    }
-
-    pub(super) fn shelve(&self, live: Live) {
-        if !self.stands() {
-            return self.retire(live, CloseReason::Demoted);
+            return Ok(None);
         }
-        self.0.metrics.server.connections.of(ServerState::Idle).inc();
-        lock(&self.0.shelf).put(live, Instant::now());
-        self.0.arrived.notify_one();
-    }
-
-    async fn make_fit(
-        &self,
-        order: &Order,
-        mut live: Live,
-        fit: Fit,
-    ) -> Result<(Live, BorrowWay), BackendError> {
-        if fit == Fit::ChangeUser {
-            let (dialer, identity) = (&self.0.dialer, order.identity.clone());
-            let password = &order.account.target.password;
-            let schema = order.schema.as_deref();
-            let changed = live.connection.change_user(dialer, identity, password, schema);
-            match tokio::time::timeout(self.0.dialer.timeout, changed).await {
-                Ok(Ok(())) => return Ok((live, BorrowWay::ChangedUser)),
-                // The server hangs up after a refusal; a fresh dial will say what is wrong.
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "COM_CHANGE_USER failed, dialing instead");
-                }
-                Err(_) => tracing::debug!("COM_CHANGE_USER had no answer, dialing instead"),
-            }
+        if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
+            return Ok(Some(Source::Permit(permit)));
         }
-        self.0.metrics.server.closes.at(CloseReason::Evicted as usize).inc();
-        live.connection.close(CLOSE_PATIENCE).await;
-        self.dial(order, live.permit).await.map(|live| (live, BorrowWay::Evicted))
+        if let Some((live, fit)) = self.take_idle(want, Fit::Room) {
+            return Ok(Some(Source::Other(live, fit)));
+        }
+        // Connections that are being closed hold the permits that are missing.
+        tokio::select! {
+            () = arrived.as_mut() => Ok(None),
+            permit = Arc::clone(&self.0.live).acquire_owned() => match permit {
+                Ok(permit) => Ok(Some(Source::Permit(permit))),
+                Err(_) => Err(BorrowError::Closed),
+            },
+        }
     }
 
-    pub(super) async fn dial(
-        &self,
-        order: &Order,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Live, BackendError> {
-        let _entered = self.0.gate.enter().await;
-        let _counted = Counted::one(self.0.metrics.server.connections.of(ServerState::Dialing));
-        let passwords = order.passwords();
-        let schema = order.schema.as_deref();
-        let outcome = self.0.dialer.dial(order.identity.clone(), &passwords, schema).await;
-        self.0.metrics.server.dials.of(label(&outcome)).inc();
-        match outcome {
-            Ok(connection) => {
-                self.0.gate.succeeded();
-                self.keep_lever(&connection);
-                Ok(Live { connection: Box::new(connection), permit })
-            }
-            Err(error) => {
-                if error.is_outage() {
-                    tracing::warn!(target = %self.0.dialer.address, %error, "cannot connect");
-                    self.0.gate.failed(Instant::now(), error.to_string());
-                }
-                Err(error)
-            }
+    /// The secrets may have changed while the borrower waited.
+    fn as_of_now(&self, want: &Want<'_>) -> (Identity, Arc<Account>) {
+        let now = self.0.credentials.current();
+        match now.account(&want.account.username) {
+            Some(account) => (identity(&now, account, want.identity.meaning), Arc::clone(account)),
+            None => (want.identity.clone(), Arc::clone(want.account)),
+        }
+    }
+
+    /// What a connection was to be made from is not needed now. Nobody is told: it would be the
+    /// borrower itself, over and over.
+    fn put_by(&self, source: Source) {
+        if let Source::Other(live, _) = source {
+            self.0.metrics.server.connections.of(ServerState::Idle).inc();
+            lock(&self.0.shelf).put(live, Instant::now());
         }
     }
 
@@ -276,20 +252,6 @@ impl Pool {
 
     fn idle(&self) -> usize {
         lock(&self.0.shelf).len()
-    }
-}
-
-fn label(outcome: &Result<Connection, BackendError>) -> DialOutcome {
-    match outcome {
-        Ok(_) => DialOutcome::Ready,
-        Err(BackendError::Io(_)) => DialOutcome::Unreachable,
-        Err(BackendError::Timeout(_)) => DialOutcome::Timeout,
-        Err(BackendError::Refused(error)) if error.code == 1045 => DialOutcome::Denied,
-        Err(BackendError::Refused(error)) if matches!(error.code, 1040 | 1203 | 1226) => {
-            DialOutcome::TooMany
-        }
-        Err(BackendError::NoTls) => DialOutcome::Tls,
-        Err(_) => DialOutcome::Failed,
     }
 }
 

@@ -3,12 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::borrow::Order;
+use super::logins::Admission;
+use super::make::Order;
 use super::view::Underway;
-use super::{CloseReason, Live, Pool, lock};
-use crate::backend::Identity;
+use super::{CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::backend::{BackendError, identity};
 use crate::metrics::ServerState;
 use crate::wire::Meaning;
+
+/// Retired connections are closed by this part of the idle ones a second, or by so few.
+const A_PART: usize = 4;
+const FEW: usize = 4;
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -25,6 +32,7 @@ impl Pool {
             ticks.tick().await;
             round = round.wrapping_add(1);
             self.reap(Instant::now());
+            self.renew().await;
             if round.is_multiple_of(SURPLUS_AFTER) {
                 self.trim();
             }
@@ -39,14 +47,14 @@ impl Pool {
     }
 
     pub(super) fn drop_idle(&self, reason: CloseReason) {
-        let all = lock(&self.0.shelf).sweep(|_| Some(reason));
+        let all = lock(&self.0.shelf).sweep(|_, _| Some(reason));
         self.retire_all(all);
     }
 
     fn reap(&self, now: Instant) {
         let mut shelf = lock(&self.0.shelf);
         let mut spare = shelf.len().saturating_sub(self.0.limits.min_idle as usize);
-        let gone = shelf.sweep(|idle| {
+        let gone = shelf.sweep(|idle, _| {
             if !idle.live.connection.stream.looks_idle() {
                 Some(CloseReason::Dead)
             } else if spare > 0
@@ -68,7 +76,7 @@ impl Pool {
         let mut shelf = lock(&self.0.shelf);
         let mut surplus = shelf.unused().saturating_sub(self.0.limits.max_idle as usize);
         // The oldest lie first.
-        let gone = shelf.sweep(|_| {
+        let gone = shelf.sweep(|_, _| {
             surplus = surplus.checked_sub(1)?;
             Some(CloseReason::Surplus)
         });
@@ -94,20 +102,76 @@ impl Pool {
         if enough || self.0.gate.admit(Instant::now()).is_err() {
             return;
         }
-        let generation = self.0.vault.current();
+        let generation = self.0.credentials.current();
         let Some(account) = generation.accounts().next() else { return };
-        let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() else { return };
-        let identity = Identity {
-            username: Arc::clone(&account.target.username),
-            generation: generation.number,
-            meaning: Meaning::default(),
-        };
+        let identity = identity(&generation, account, Meaning::default());
         let order = Order { identity, account: Arc::clone(account), schema: None };
-        let _dialing = Underway::one(&self.0.dialing);
-        match self.dial(&order, permit).await {
-            Ok(live) => self.shelve(live),
-            // Its permit is free for those who wait.
-            Err(_) => self.0.arrived.notify_one(),
+        let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() else { return };
+        self.dial_aside(order, permit).await;
+    }
+
+    /// After a rotation: tries the new password, so that it is known to serve before what was made
+    /// with the old one goes; then closes that, some at a time, as all the others need not be missed
+    /// at once.
+    async fn renew(&self) {
+        let generation = self.0.credentials.current();
+        let unproven = {
+            let mut shelf = lock(&self.0.shelf);
+            shelf.logins.forget_others(&generation);
+            shelf.logins.unproven(&generation, Instant::now())
+        };
+        if let Some(username) = unproven
+            && let Some(account) = generation.accounts_as(&username).next()
+        {
+            let identity = identity(&generation, account, Meaning::default());
+            self.prove_login(Order { identity, account: Arc::clone(account), schema: None }).await;
         }
+        let gone = {
+            let mut shelf = lock(&self.0.shelf);
+            let mut some = (shelf.len() / A_PART).max(FEW);
+            shelf.sweep(|idle, logins| {
+                let current = logins.is_current(&idle.live.connection.identity);
+                some = some.checked_sub(usize::from(!current))?;
+                (!current).then_some(CloseReason::Rotated)
+            })
+        };
+        self.retire_all(gone);
+    }
+
+    /// A connection that nobody waits for. Where every permit is taken and one is kept for KILL, that
+    /// one serves; in a pool too small for that an idle connection makes room.
+    async fn prove_login(&self, order: Order) {
+        if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
+            return self.dial_aside(order, permit).await;
+        }
+        if let Ok(permit) = Arc::clone(&self.0.side).try_acquire_owned() {
+            if let Some(Ok(live)) = self.dial_if_admitted(&order, permit).await {
+                live.connection.close(CLOSE_PATIENCE).await;
+            }
+            return;
+        }
+        let Some(live) = self.take_oldest() else { return };
+        self.0.metrics.server.closes.at(CloseReason::Rotated as usize).inc();
+        live.connection.close(CLOSE_PATIENCE).await;
+        self.dial_aside(order, live.permit).await;
+    }
+
+    async fn dial_aside(&self, order: Order, permit: OwnedSemaphorePermit) {
+        match self.dial_if_admitted(&order, permit).await {
+            Some(Ok(live)) => self.shelve(live),
+            // Its permit is free for those who wait.
+            _ => self.0.arrived.notify_one(),
+        }
+    }
+
+    async fn dial_if_admitted(
+        &self,
+        order: &Order,
+        permit: OwnedSemaphorePermit,
+    ) -> Option<Result<Live, BackendError>> {
+        let admission = lock(&self.0.shelf).logins.admit(&order.identity, Instant::now());
+        let Admission::Go { earlier_first } = admission else { return None };
+        let _dialing = Underway::one(&self.0.dialing);
+        Some(self.dial(order, permit, earlier_first).await)
     }
 }

@@ -26,8 +26,7 @@ impl Pool {
         let kill = async {
             let permit = self.side_permit().await?;
             let identity = Identity { meaning: Meaning::default(), ..identity.clone() };
-            let mut passwords = vec![&account.target.password];
-            passwords.extend(&account.target.previous);
+            let passwords = account.target.passwords();
             let mut side = self.0.dialer.dial(identity, &passwords, None).await?;
             // A server's ids only grow: this one has begun anew since, and whoever has that id now is
             // somebody else.
@@ -62,7 +61,7 @@ impl Pool {
         Ok(Arc::clone(lane).acquire_owned().await.map_err(std::io::Error::other)?)
     }
 
-    fn take_oldest(&self) -> Option<Live> {
+    pub(super) fn take_oldest(&self) -> Option<Live> {
         let live = lock(&self.0.shelf).oldest()?;
         self.0.metrics.server.connections.of(ServerState::Idle).dec();
         Some(live)

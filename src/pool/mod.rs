@@ -14,6 +14,8 @@ mod error;
 mod gate;
 mod keep;
 mod kill;
+mod logins;
+mod make;
 mod rack;
 mod reason;
 mod shed;
@@ -33,11 +35,10 @@ pub use error::BorrowError;
 pub use reason::CloseReason;
 pub use view::{IdleView, PoolView};
 
-use crate::backend::{Connection, Dialer};
+use crate::backend::{Connection, Credentials, Dialer};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::Lever;
-use crate::secrets::Vault;
 use gate::Gate;
 use rack::Rack;
 use shelf::Shelf;
@@ -74,6 +75,8 @@ struct Inner {
     shelf: Mutex<Shelf>,
     /// A connection came to the shelf, or a permit became free.
     arrived: Notify,
+    /// The target has said something to a login.
+    news: Notify,
     gate: Gate,
     waiting: AtomicUsize,
     /// Connections that are being made ready, and that are being closed.
@@ -84,7 +87,7 @@ struct Inner {
     /// Fingerprints of `SET` texts this target has taken before.
     proven: Mutex<HashSet<u64>>,
     /// Whose first account `min_idle` connections are dialed for.
-    vault: Arc<Vault>,
+    credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
 }
@@ -113,7 +116,7 @@ impl Pool {
     pub fn new(
         (target, dialer): (usize, Arc<Dialer>),
         limits: Limits,
-        vault: Arc<Vault>,
+        credentials: Arc<Credentials>,
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
@@ -127,6 +130,7 @@ impl Pool {
             side: Arc::new(Semaphore::new(side as usize)),
             shelf: Mutex::default(),
             arrived: Notify::new(),
+            news: Notify::new(),
             gate: Gate::new(usable),
             waiting: AtomicUsize::new(0),
             dialing: AtomicUsize::new(0),
@@ -137,7 +141,7 @@ impl Pool {
             stands: AtomicBool::new(true),
             dialer,
             limits,
-            vault,
+            credentials,
             metrics,
             lifecycle,
         }))

@@ -18,11 +18,13 @@ pub enum CloseReason {
     ResetFailed,
     /// Its target is not the primary any more, or an operator has drained it.
     Demoted,
+    /// Its user has another password now, or is in the secrets no longer.
+    Rotated,
     Shutdown,
 }
 
 impl CloseReason {
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "doubtful",
         "dead",
         "talking",
@@ -32,6 +34,7 @@ impl CloseReason {
         "evicted",
         "reset_failed",
         "demoted",
+        "rotated",
         "shutdown",
     ];
 }

@@ -30,7 +30,7 @@ impl Pool {
     async fn shed(&self) {
         for _ in 0..self.usable() {
             let mut found = false;
-            let mut one = lock(&self.0.shelf).sweep(|idle| {
+            let mut one = lock(&self.0.shelf).sweep(|idle, _| {
                 let full = !found && idle.live.connection.statements.has_shared();
                 found |= full;
                 full.then_some(())

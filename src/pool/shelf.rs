@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Live;
 use super::borrow::Want;
+use super::logins::Logins;
 use crate::backend::{Connection, Identity};
 use crate::session::{Restore, SessionState};
 
@@ -14,6 +15,8 @@ pub(super) struct Shelf {
     idle: Vec<Idle>,
     /// The fewest there were since the keeper last looked: so many were not needed.
     low_water: usize,
+    /// Which of the connections are as good as new ones.
+    pub logins: Logins,
 }
 
 pub(super) struct Idle {
@@ -54,7 +57,7 @@ impl Shelf {
     pub fn take(&mut self, want: &Want<'_>, least: Fit) -> Option<(Idle, Fit)> {
         let mut best = None;
         for (index, idle) in self.idle.iter().enumerate().rev() {
-            let fit = fit(&idle.live.connection, want);
+            let fit = fit(&idle.live.connection, want, &self.logins);
             if fit >= least && best.is_none_or(|(_, known)| fit > known) {
                 best = Some((index, fit));
                 if fit == Fit::Exact {
@@ -79,11 +82,14 @@ impl Shelf {
     }
 
     /// Takes out all that `gone` names a reason for, oldest first.
-    pub fn sweep<R>(&mut self, mut gone: impl FnMut(&mut Idle) -> Option<R>) -> Vec<(Live, R)> {
+    pub fn sweep<R>(
+        &mut self,
+        mut gone: impl FnMut(&mut Idle, &Logins) -> Option<R>,
+    ) -> Vec<(Live, R)> {
         let mut out = Vec::new();
         let mut kept = Vec::with_capacity(self.idle.len());
         for mut idle in self.idle.drain(..) {
-            match gone(&mut idle) {
+            match gone(&mut idle, &self.logins) {
                 Some(reason) => out.push((idle.live, reason)),
                 None => kept.push(idle),
             }
@@ -99,20 +105,28 @@ impl Shelf {
     }
 }
 
-fn fit(connection: &Connection, want: &Want<'_>) -> Fit {
-    fit_of(&connection.identity, &connection.state, want.identity, want.state)
+fn fit(connection: &Connection, want: &Want<'_>, logins: &Logins) -> Fit {
+    let same = connection.identity.username == want.identity.username
+        && logins.is_current(&connection.identity);
+    let (has, wants) = (&connection.identity, want.identity);
+    fit_of((has, &connection.state), (wants, want.state), same)
 }
 
-fn fit_of(has: &Identity, holds: &SessionState, wants: &Identity, state: &SessionState) -> Fit {
+/// `same`: the login is the one that is wanted.
+fn fit_of(
+    (has, holds): (&Identity, &SessionState),
+    (wants, state): (&Identity, &SessionState),
+    same: bool,
+) -> Fit {
     if has.meaning != wants.meaning {
         return Fit::Room;
     }
     // Neither a reset nor, on MariaDB, another login gives back the role that the first one gave.
     let same_role = holds.role() == state.role();
-    if holds.role().is_some() && !(has == wants && (same_role || state.role().is_some())) {
+    if holds.role().is_some() && !(same && (same_role || state.role().is_some())) {
         return Fit::Room;
     }
-    if has != wants {
+    if !same {
         return Fit::ChangeUser;
     }
     if std::ptr::eq(holds, state) || holds == state {
@@ -146,6 +160,9 @@ mod tests {
 
     #[test]
     fn the_fit_of_each_difference() {
+        let fit_of = |has: &Identity, holds: &SessionState, wants: &Identity, state: &_| {
+            fit_of((has, holds), (wants, state), has == wants)
+        };
         let app = identity("app");
         let a = state(Some("a"));
         assert_eq!(fit_of(&app, &a, &app, &a), Fit::Exact);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Password;
+use super::{ClientSecret, Password};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Shared by what is kept of each client.
     pub username: Arc<str>,
-    pub password: Password,
+    pub password: ClientSecret,
     /// Also accepted from clients while a rotation runs.
     pub previous_password: Option<Password>,
     pub target: TargetLogin,
@@ -22,24 +22,57 @@ pub struct TargetLogin {
     /// Tried when `password` is refused: a server may lag behind the file during a rotation.
     /// Absent when the target has a password of its own, whose history nobody told us.
     pub previous: Option<Password>,
+    /// What `password` was before the secrets changed, where they say nothing of it themselves:
+    /// known to the vault alone, and tried last.
+    pub former: Option<Password>,
+}
+
+impl TargetLogin {
+    /// In the order in which they are tried.
+    pub fn passwords(&self) -> Vec<&Password> {
+        std::iter::once(&self.password).chain(&self.previous).chain(&self.former).collect()
+    }
 }
 
 impl Account {
-    /// `target_username` and `target_password` each stand for the client's own when absent.
+    /// `target_username` and `target_password` each stand for the client's own when absent; of a
+    /// hash no password can be had, and without one of its own the target is offered an empty one.
     pub fn new(
         username: String,
-        password: Password,
+        password: impl Into<ClientSecret>,
         previous_password: Option<Password>,
         target_username: Option<String>,
         target_password: Option<Password>,
     ) -> Self {
         let username: Arc<str> = username.into();
+        let password = password.into();
         let previous = if target_password.is_none() { previous_password.clone() } else { None };
         let target = TargetLogin {
             username: target_username.map_or_else(|| Arc::clone(&username), Arc::from),
-            password: target_password.unwrap_or_else(|| password.clone()),
+            password: target_password.unwrap_or_else(|| match &password {
+                ClientSecret::Clear(password) => password.clone(),
+                ClientSecret::Hash(_) => Password::default(),
+            }),
             previous,
+            former: None,
         };
         Self { username, password, previous_password, target }
+    }
+
+    /// Does `written`, fresh from the file, say what this one said there?
+    pub(super) fn is_as(&self, written: &Self) -> bool {
+        let said = TargetLogin { former: None, ..self.target.clone() };
+        (&self.username, &self.password, &self.previous_password, &said)
+            == (&written.username, &written.password, &written.previous_password, &written.target)
+    }
+
+    /// What follows on `old`: a server may not have heard of the new password yet.
+    pub(super) fn after(&self, old: &Self) -> Self {
+        let mut next = self.clone();
+        let (is, was) = (&mut next.target, &old.target);
+        if is.username == was.username && is.password != was.password && is.previous.is_none() {
+            is.former = Some(was.password.clone());
+        }
+        next
     }
 }

@@ -25,6 +25,20 @@ pub fn load(path: &Path) -> Result<Secrets, SecretsError> {
     loading.finish(path)
 }
 
+/// The secrets that a program has printed, as JSON.
+pub fn read(program: &Path, printed: &[u8]) -> Result<Secrets, SecretsError> {
+    let mut loading = Loading::default();
+    match std::str::from_utf8(printed) {
+        Ok(text) => {
+            let parsed = json::parse_printed(text);
+            loading.secrets.expiry = parsed.expiry;
+            loading.take(program, parsed);
+        }
+        Err(_) => loading.problem(program, Finding::new(None, "not UTF-8 text")),
+    }
+    loading.finish(program)
+}
+
 #[derive(Default)]
 struct Loading {
     secrets: Secrets,
@@ -166,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
     use tempfile::TempDir;
 
-    use super::super::{Password, Rights};
+    use super::super::{ClientSecret, Password, Rights};
     use super::*;
 
     fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -205,9 +219,10 @@ mod tests {
         .unwrap();
         assert!(secrets.warnings.is_empty(), "{:?}", secrets.warnings);
         let app = &secrets.accounts[0];
-        assert_eq!((&*app.username, &app.password), ("app", &Password::new("p")));
+        assert_eq!((&*app.username, &app.password), ("app", &Password::new("p").into()));
         assert_eq!(app.previous_password, Some(Password::new("o")));
-        assert_eq!((&*app.target.username, &app.target.password), ("app", &app.password));
+        assert_eq!(app.target.password, Password::new("p"));
+        assert_eq!(&*app.target.username, "app");
         assert_eq!(app.target.previous, Some(Password::new("o")));
         let web = &secrets.accounts[1];
         assert_eq!(&*web.target.username, "app_b");
@@ -219,11 +234,29 @@ mod tests {
     fn secrets_manager_json() {
         let object = r#"{"engine":"mysql","host":"h","username":"app","password":"p\"q","dbname":"d","port":3306}"#;
         let accounts = one(object).unwrap().accounts;
-        assert_eq!(accounts[0].password, Password::new("p\"q"));
+        assert_eq!(accounts[0].password, Password::new("p\"q").into());
         let list = format!("\u{feff} [ {object}, {{\"username\":\"b\",\"password\":\"\"}} ]");
         let secrets = one(&list).unwrap();
         assert_eq!(secrets.accounts.len(), 2);
         assert!(secrets.warnings[0].contains("user \"b\" has an empty password"));
+    }
+
+    #[test]
+    fn a_hash_in_place_of_a_password() {
+        let user = "[[user]]\nusername = \"a\"\n";
+        let hash = format!("password_hash = \"*{}\"\n", "0A".repeat(20));
+        let whole = format!("{user}{hash}target_password = \"t\"\n");
+        let account = one(&whole).unwrap().accounts.remove(0);
+        assert!(matches!(account.password, ClientSecret::Hash(_)));
+        assert_eq!(account.target.password, Password::new("t"));
+        let needs = "1: password_hash needs a target_password: nobody can log in with a hash";
+        assert_eq!(wrong(&format!("{user}{hash}")), [needs]);
+        let both = "1: password and password_hash are both there: keep one";
+        assert_eq!(wrong(&format!("{whole}password = \"p\"\n")), [both]);
+        let bad = wrong(&format!("{user}password_hash = \"hunter2\"\ntarget_password = \"t\"\n"));
+        assert_eq!(bad, ["1: password_hash begins with * or sha256:"]);
+        let one_of = wrong(&format!("{user}password_hash = 5\n"));
+        assert_eq!(one_of, ["3: password_hash must be a string"]);
     }
 
     #[test]

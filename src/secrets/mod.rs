@@ -5,6 +5,7 @@
 
 mod account;
 mod admin;
+mod hash;
 mod json;
 mod load;
 mod password;
@@ -15,7 +16,8 @@ mod vault;
 
 pub use account::{Account, TargetLogin};
 pub use admin::{Admin, Rights};
-pub use load::load;
+pub use hash::{ClientSecret, PasswordHash};
+pub use load::{load, read};
 pub use password::Password;
 pub use problem::{Problem, SecretsError};
-pub use vault::{Generation, Secrets, Vault};
+pub use vault::{Expiry, Generation, Secrets, Vault};

@@ -1,10 +1,16 @@
 //! What both notations have in common: an entry as it was written, and what an account may be.
 
-use super::{Account, Admin, Password};
+use super::{Account, Admin, ClientSecret, Expiry, Password, PasswordHash};
 
 /// The keys an entry may have, in the order the manual shows them.
-pub(super) const KEYS: [&str; 5] =
-    ["username", "password", "previous_password", "target_username", "target_password"];
+pub(super) const KEYS: [&str; 6] = [
+    "username",
+    "password",
+    "password_hash",
+    "previous_password",
+    "target_username",
+    "target_password",
+];
 
 /// A finding inside one file; the loader adds the file's name.
 pub(super) struct Finding {
@@ -24,6 +30,8 @@ pub(super) struct Parsed {
     pub accounts: Vec<(Option<usize>, Account)>,
     pub admins: Vec<(Option<usize>, Admin)>,
     pub findings: Vec<Finding>,
+    /// The earliest that is said; of files nobody asks.
+    pub expiry: Option<Expiry>,
 }
 
 /// One entry before it is known to be whole.
@@ -34,6 +42,7 @@ pub(super) struct Entry {
     pub place: String,
     pub username: Option<String>,
     pub password: Option<Password>,
+    pub password_hash: Option<Password>,
     pub previous_password: Option<Password>,
     pub target_username: Option<String>,
     pub target_password: Option<Password>,
@@ -45,6 +54,7 @@ impl Entry {
         match key {
             "username" => self.username = Some(value),
             "password" => self.password = Some(Password::new(value)),
+            "password_hash" => self.password_hash = Some(Password::new(value)),
             "previous_password" => self.previous_password = Some(Password::new(value)),
             "target_username" => self.target_username = Some(value),
             "target_password" => self.target_password = Some(Password::new(value)),
@@ -64,22 +74,45 @@ impl Entry {
             Some("") => say("username is empty"),
             _ => {}
         }
-        if self.password.is_none() && !mistyped.contains(&"password") {
-            say("password is missing");
-        }
+        let secret = match (self.password.clone(), self.hash()) {
+            (Some(_), Some(_)) => {
+                say("password and password_hash are both there: keep one");
+                None
+            }
+            (None, Some(Err(why))) => {
+                say(why);
+                None
+            }
+            (None, Some(Ok(_))) if self.target_password.is_none() => {
+                say("password_hash needs a target_password: nobody can log in with a hash");
+                None
+            }
+            (None, Some(Ok(hash))) => Some(ClientSecret::Hash(hash)),
+            (Some(password), None) => Some(ClientSecret::Clear(password)),
+            (None, None) => {
+                if !["password", "password_hash"].iter().any(|key| mistyped.contains(key)) {
+                    say("password is missing");
+                }
+                None
+            }
+        };
         // The protocol ends names and clear passwords with a NUL: what follows one would be
         // cut off in silence, and `app\0x` would become `app`.
         let names = [&self.username, &self.target_username];
-        let passwords = [&self.password, &self.previous_password, &self.target_password];
+        let clear = match &secret {
+            Some(ClientSecret::Clear(password)) => Some(password),
+            _ => None,
+        };
+        let passwords = [clear, self.previous_password.as_ref(), self.target_password.as_ref()];
         if names.iter().any(|n| n.as_ref().is_some_and(|n| n.contains('\0')))
-            || passwords.iter().any(|p| p.as_ref().is_some_and(|p| p.as_bytes().contains(&0)))
+            || passwords.iter().any(|p| p.is_some_and(|p| p.as_bytes().contains(&0)))
         {
             say("a value contains a NUL byte");
         }
         if parsed.findings.len() > before {
             return;
         }
-        if let (Some(username), Some(password)) = (self.username, self.password) {
+        if let (Some(username), Some(password)) = (self.username, secret) {
             // Templates render absent values as "". An empty previous password would let
             // anybody in for as long as it stands there, so it means absent.
             let account = Account::new(
@@ -91,5 +124,10 @@ impl Entry {
             );
             parsed.accounts.push((self.line, account));
         }
+    }
+
+    fn hash(&self) -> Option<Result<PasswordHash, &'static str>> {
+        let hash = self.password_hash.as_ref().filter(|hash| !hash.is_empty())?;
+        Some(PasswordHash::parse(&String::from_utf8_lossy(hash.as_bytes())))
     }
 }

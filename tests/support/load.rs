@@ -20,6 +20,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// Each row of `app.w` is one write: its own number, and who wrote it.
 pub struct Load {
+    rest: Duration,
     over: AtomicBool,
     next: AtomicUsize,
     acknowledged: Mutex<HashMap<usize, Write>>,
@@ -34,7 +35,13 @@ struct Write {
 
 impl Load {
     pub fn new() -> Self {
+        Self::paced(Duration::ZERO)
+    }
+
+    /// Each rests after a write: for a replica that has to keep up with them.
+    pub fn paced(rest: Duration) -> Self {
         Self {
+            rest,
             over: AtomicBool::new(false),
             next: AtomicUsize::new(1),
             acknowledged: Mutex::default(),
@@ -70,6 +77,7 @@ impl Load {
                     }
                 }
             }
+            std::thread::sleep(self.rest);
         }
     }
 

@@ -83,7 +83,8 @@ impl Config {
     }
 
     /// The lines of one section, such as `section("pool", "max_connections = 5")`. Once a section;
-    /// `secrets` is the harness's own, and of `admin` so are `http` and `sql`.
+    /// of `admin`, `http` and `sql` are the harness's own. Without `secrets`, they are in a file of
+    /// its own too.
     #[must_use]
     pub fn section(mut self, name: &str, lines: &str) -> Self {
         let _ = writeln!(self.sections, "[{name}]\n{lines}\n");
@@ -117,7 +118,10 @@ impl Config {
                 "[[target]]\nname = {name:?}\naddress = {address:?}\nrole = {role:?}\n"
             );
         }
-        let _ = writeln!(text, "[secrets]\npath = \"{}\"\n", folder.join("secrets.toml").display());
+        if !self.sections.contains("[secrets]\n") {
+            let path = folder.join("secrets.toml");
+            let _ = writeln!(text, "[secrets]\npath = \"{}\"\n", path.display());
+        }
         let admin = format!(
             "[admin]\nhttp = \"127.0.0.1:{}\"\nsql = \"127.0.0.1:{}\"\n",
             ports.http, ports.sql

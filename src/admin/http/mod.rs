@@ -120,6 +120,7 @@ mod tests {
     use super::*;
     use crate::admin::Sights;
     use crate::admin::status::Status;
+    use crate::backend::Credentials;
     use crate::cluster::{Cluster, Rules};
     use crate::config;
     use crate::metrics::Labels;
@@ -148,7 +149,8 @@ mod tests {
             reads: false,
         };
         let vault = Arc::new(Vault::new(Secrets::default()));
-        let cluster = Cluster::new(Vec::new(), rules, vault, metrics.clone(), life.clone());
+        let credentials = Arc::new(Credentials::new(vault));
+        let cluster = Cluster::new(Vec::new(), rules, credentials, metrics.clone(), life.clone());
         let lookout = Lookout::new(Sights {
             metrics: metrics.clone(),
             cluster: Arc::new(cluster),

@@ -131,7 +131,7 @@ impl Guest {
 
     async fn greet(&mut self, nonce: &Nonce) -> Option<()> {
         let mut capabilities = OFFERED;
-        if self.console.rooms.tls.is_some() && !self.stream.is_secure() {
+        if (self.console.rooms.tls)().is_some() && !self.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
         let greeting = Greeting {
@@ -150,7 +150,7 @@ impl Guest {
     }
 
     async fn secure(mut self) -> Option<(Self, BytesMut)> {
-        let Some(tls) = self.console.rooms.tls.clone() else {
+        let Some(tls) = (self.console.rooms.tls)() else {
             return self.refuse(&Word::bad_handshake()).await;
         };
         let stream = tls.accept(self.stream).await.ok()?;

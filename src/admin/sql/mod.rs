@@ -47,6 +47,9 @@ pub struct Console {
     seats: Arc<Semaphore>,
 }
 
+/// What is shown to those who want TLS, at this moment.
+pub type Tls = dyn Fn() -> Option<Arc<ClientSideTls>> + Send + Sync;
+
 /// What there is to be looked at.
 pub struct Rooms {
     pub registry: Arc<Registry>,
@@ -56,7 +59,7 @@ pub struct Rooms {
     pub vault: Arc<Vault>,
     pub settings: Arc<Settings>,
     pub lifecycle: Lifecycle,
-    pub tls: Option<ClientSideTls>,
+    pub tls: Arc<Tls>,
 }
 
 /// Operators at the same time, those logging in included.

@@ -140,7 +140,7 @@ fn row(client: &ClientView, console: &Console) -> Row {
 fn state(client: &ClientView) -> &'static str {
     match client.activity {
         // In a drain what matters is what they are still at.
-        _ if client.doomed.is_some_and(|doom| doom != Doom::Draining) => "leaving",
+        _ if client.doomed.is_some_and(|doom| !doom.is_patient()) => "leaving",
         Activity::Active if client.waiting => "waiting",
         activity => activity.name(),
     }
@@ -170,6 +170,7 @@ fn reason(doom: Doom) -> &'static str {
         Doom::IdleInTransaction => "idle in a transaction for too long",
         Doom::TransactionTooLong => "its transaction takes too long",
         Doom::Draining => "the drain",
+        Doom::Revoked => "its user is in the secrets no longer",
         Doom::Stopping => "the end of the drain",
     }
 }
