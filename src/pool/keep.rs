@@ -141,19 +141,30 @@ impl Pool {
     /// A connection that nobody waits for. Where every permit is taken and one is kept for KILL, that
     /// one serves; in a pool too small for that an idle connection makes room.
     async fn prove_login(&self, order: Order) {
-        if let Ok(permit) = Arc::clone(&self.0.live).try_acquire_owned() {
-            return self.dial_aside(order, permit).await;
-        }
-        if let Ok(permit) = Arc::clone(&self.0.side).try_acquire_owned() {
-            if let Some(Ok(live)) = self.dial_if_admitted(&order, permit).await {
-                live.connection.close(CLOSE_PATIENCE).await;
+        let live = Arc::clone(&self.0.live).try_acquire_owned();
+        let is_side = live.is_err();
+        let Ok(permit) = live.or_else(|_| Arc::clone(&self.0.side).try_acquire_owned()) else {
+            return self.prove_in_place_of_another(order);
+        };
+        match self.dial_if_admitted(&order, permit).await {
+            // Of a server that still lags behind one more would come of each try.
+            Some(Ok(live)) if is_side || live.connection.accepted > 0 => {
+                self.retire(live, CloseReason::Surplus);
             }
-            return;
+            Some(Ok(live)) => self.shelve(live),
+            _ => self.0.arrived.notify_one(),
         }
+    }
+
+    /// In a task of its own: the server may take its time to hang up.
+    fn prove_in_place_of_another(&self, order: Order) {
         let Some(live) = self.take_oldest() else { return };
         self.0.metrics.server.closes.at(CloseReason::Rotated as usize).inc();
-        live.connection.close(CLOSE_PATIENCE).await;
-        self.dial_aside(order, live.permit).await;
+        let pool = self.clone();
+        self.0.lifecycle.spawn("dial", async move {
+            live.connection.close(CLOSE_PATIENCE).await;
+            pool.dial_aside(order, live.permit).await;
+        });
     }
 
     async fn dial_aside(&self, order: Order, permit: OwnedSemaphorePermit) {
