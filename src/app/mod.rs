@@ -2,12 +2,12 @@
 
 pub mod check;
 pub mod cli;
+pub mod status;
 
 mod boot;
 mod connect;
 mod drain;
 mod reload;
-pub mod status;
 mod sweep;
 mod verbs;
 mod workers;
