@@ -17,6 +17,11 @@ use support::{
 
 /// Runs the check for these targets, as these users.
 fn check(targets: &[(&str, String)], users: &[&str]) -> Output {
+    check_as("", targets, users)
+}
+
+/// The same, where somebody is named who looks at the targets.
+fn check_as(watcher: &str, targets: &[(&str, String)], users: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let target = |(name, address): &(&str, String)| {
         format!("[[target]]\nname = {name:?}\naddress = {address:?}\n")
@@ -29,7 +34,8 @@ fn check(targets: &[(&str, String)], users: &[&str]) -> Output {
     fs::write(folder.path().join("secrets.toml"), users).unwrap();
     let mut command = Command::new(program());
     command.args(["check", "--config", "t.toml", "--connect"]);
-    command.current_dir(folder.path()).env_clear().output().unwrap()
+    command.env_clear().env("TIDEGATE__FAILOVER__USERNAME", watcher);
+    command.current_dir(folder.path()).output().unwrap()
 }
 
 fn user(name: &str, password: &str) -> String {
@@ -160,6 +166,29 @@ fn several_targets_have_one_primary() {
                 warned("privileges", "boss has ALL PRIVILEGES");
             }
         }
+
+        let privileges = match flavor {
+            Flavor::MySql => "REPLICATION CLIENT, SYSTEM_VARIABLES_ADMIN, REPLICATION_SLAVE_ADMIN",
+            Flavor::MariaDb => "REPLICA MONITOR, READ_ONLY ADMIN, REPLICATION SLAVE ADMIN",
+        };
+        for server in [&first, &second] {
+            server.root("CREATE USER tidegate@'%' IDENTIFIED BY 'moves'");
+            server.root(&format!("GRANT {privileges} ON *.* TO tidegate@'%'"));
+        }
+        let watched = || {
+            let users = [user("app", PASSWORD), user("tidegate", "moves")];
+            said(&check_as("tidegate", &targets, &[&users[0], &users[1]]))
+        };
+        let lines = |text: &str, what: &str| text.lines().filter(|it| it.contains(what)).count();
+        let text = watched();
+        assert_eq!(lines(&text, "tidegate may not move the primary: grant RELOAD"), 2, "{text}");
+        for server in [&first, &second] {
+            server.root("GRANT RELOAD ON *.* TO tidegate@'%'");
+        }
+        let text = watched();
+        assert_eq!(lines(&text, "the account may move the primary"), 2, "{text}");
+        assert_eq!(lines(&text, "warning  privileges"), 0, "{text}");
+        assert_eq!(lines(&text, "warning  probe"), 0, "{text}");
 
         second.root("SET GLOBAL read_only = 0");
         let output = check(&targets, &[&user("app", PASSWORD)]);

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod status;
 
 mod boot;
 mod certificates;
@@ -11,7 +12,6 @@ mod cores;
 mod drain;
 mod reload;
 mod source;
-pub mod status;
 mod sweep;
 mod verbs;
 mod watch;

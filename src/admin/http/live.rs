@@ -16,7 +16,7 @@ use super::Door;
 use crate::admin::lookout::Wish;
 
 /// Each is a connection that stays.
-const MOST: usize = 32;
+pub(super) const MOST: usize = 32;
 
 pub(super) async fn live(State(door): State<Arc<Door>>) -> Response {
     let lookout = &door.state.lookout;

@@ -299,6 +299,36 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), life.wait_all()).await.unwrap();
     }
 
+    #[tokio::test]
+    async fn not_more_listen_than_may() {
+        let Opened { at, .. } = open().await;
+        let mut listeners = Vec::new();
+        for _ in 0..live::MOST {
+            let (head, stream) = ask_head(at, "/live").await;
+            assert_eq!(&head, b"HTTP/1.1 200");
+            listeners.push(stream);
+        }
+        let refused = ask(at, "GET /live").await;
+        assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("32 listen"), "{refused}");
+        listeners.clear();
+        let heard = async {
+            while ask_head(at, "/live").await.0 != *b"HTTP/1.1 200" {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), heard).await.expect("room for another");
+    }
+
+    /// The first line, as far as it counts, and the stream that goes on.
+    async fn ask_head(at: SocketAddr, path: &str) -> ([u8; 12], TcpStream) {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        (head, stream)
+    }
+
     /// A client that asks for nothing must not keep the process from stopping.
     #[tokio::test]
     async fn ends_when_the_process_stops() {

@@ -265,7 +265,7 @@ function fill(bar, use) {
 }
 
 function card(target) {
-  const made = make("div", `target ${target.standing}`);
+  const made = make("div", `target ${target.standing}${target.up ? "" : " away"}`);
   made.setAttribute("role", "listitem");
   const name = make("h3", "", target.name);
   name.append(make("span", "badge", target.standing));
@@ -402,7 +402,7 @@ function row(client) {
 }
 
 async function ask() {
-  if (!sessions.open) { asking = null; return; }
+  if (!sessions.open) { asking = null; byId("listed").textContent = ""; return; }
   try {
     if (!document.hidden) {
       const answer = await fetch(`status?clients=${SHOWN}`);

@@ -31,12 +31,53 @@ pub(super) fn pass_read_only(privileges: &[String], mariadb: bool) -> Option<&st
     privileges.iter().map(String::as_str).find(|name| passes.contains(name))
 }
 
+/// What SWITCHOVER takes and is not there, by the names to grant it by.
+pub(super) fn missing_to_move(privileges: &[String], mariadb: bool) -> Vec<&'static str> {
+    let has = |names: &[&str]| privileges.iter().any(|it| names.contains(&it.as_str()));
+    // Each with the other names it goes by, or is part of.
+    let needed: &[(&str, &[&str])] = if mariadb {
+        &[
+            ("REPLICA MONITOR", &["SLAVE MONITOR"]),
+            ("READ_ONLY ADMIN", &["READ ONLY ADMIN"]),
+            ("REPLICATION SLAVE ADMIN", &["REPLICATION REPLICA ADMIN"]),
+            ("RELOAD", &[]),
+        ]
+    } else {
+        &[
+            ("REPLICATION CLIENT", &["SUPER"]),
+            ("SYSTEM_VARIABLES_ADMIN", &["SUPER"]),
+            ("REPLICATION_SLAVE_ADMIN", &["SUPER"]),
+            ("RELOAD", &[]),
+        ]
+    };
+    let missing = needed
+        .iter()
+        .filter(|(name, others)| !has(&["ALL PRIVILEGES"]) && !has(&[name]) && !has(others));
+    missing.map(|(name, _)| *name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rows(lines: &[&str]) -> Rows {
         lines.iter().map(|line| vec![Some((*line).to_owned())]).collect()
+    }
+
+    #[test]
+    fn what_a_switchover_takes() {
+        let missing = |names: &[&str], mariadb| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            missing_to_move(&names, mariadb).join(", ")
+        };
+        let all =
+            ["REPLICATION CLIENT", "SYSTEM_VARIABLES_ADMIN", "REPLICATION_SLAVE_ADMIN", "RELOAD"];
+        assert_eq!(missing(&[], false), all.join(", "));
+        assert_eq!(missing(&all, false), "");
+        assert_eq!(missing(&["SUPER"], false), "RELOAD");
+        let shown = ["RELOAD", "SLAVE MONITOR", "REPLICATION SLAVE ADMIN"];
+        assert_eq!(missing(&shown, true), "READ_ONLY ADMIN");
+        assert_eq!(missing(&["ALL PRIVILEGES"], true), "");
     }
 
     #[test]

@@ -58,10 +58,13 @@ fn of_target(settings: &Settings, visit: &Visit<'_>) -> Vec<Finding> {
     findings.push(wait_timeout(settings, answers));
     if several {
         findings.push(replication(answers));
+        findings.push(switchover(settings, answers));
     }
     for it in &visit.tries {
         if let Ok(answers) = &it.outcome {
-            findings.push(privileges(it, answers, several));
+            // Who moves the primary must be able to write where nobody should.
+            let moves = it.login.is_for(&settings.failover.username);
+            findings.push(privileges(it, answers, several && !moves));
         }
     }
     findings
@@ -194,6 +197,19 @@ fn replication(answers: &Answers) -> Finding {
             format!("cannot see how far behind the server is: grant {privilege} ({why})"),
         ),
     }
+}
+
+/// Whether SWITCHOVER can work is a warning where somebody was named for it.
+fn switchover(settings: &Settings, answers: &Answers) -> Finding {
+    let missing = grants::missing_to_move(&answers.privileges, answers.mariadb).join(", ");
+    if missing.is_empty() {
+        return Finding::ok("switchover", "the account may move the primary");
+    }
+    let named = &settings.failover.username;
+    if named.is_empty() {
+        return Finding::ok("switchover", format!("not possible: it takes {missing}"));
+    }
+    Finding::warning("switchover", format!("{named} may not move the primary: grant {missing}"))
 }
 
 fn privileges(it: &Try<'_>, answers: &Answers, several: bool) -> Finding {
@@ -421,6 +437,15 @@ mod tests {
             "  warning  privileges   app has CONNECTION_ADMIN, and so may write where read_only is \
              on: use super_read_only, or revoke it",
         );
+        says(
+            &both,
+            "  ok       switchover   not possible: it takes REPLICATION CLIENT, \
+             SYSTEM_VARIABLES_ADMIN, REPLICATION_SLAVE_ADMIN, RELOAD",
+        );
+        let named = settings(&[&SECOND[..], &[("TIDEGATE__FAILOVER__USERNAME", "app")]].concat());
+        let named = told(&named, vec![Ok(root()), Ok(read_only(Lag::Unknown))]);
+        assert!(named.text.contains("warning  switchover   app may not move"), "{}", named.text);
+        assert!(!named.text.contains("and so may write"), "{}", named.text);
         says(
             &both,
             "  warning  probe        cannot see how far behind the server is: grant REPLICATION \
