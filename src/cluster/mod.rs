@@ -169,20 +169,23 @@ impl Cluster {
         tokio::time::timeout(patience, moved).await.is_ok_and(|seen| seen.is_ok())
     }
 
+    /// The usual case: what lies ready at the primary and fits. Nothing waits here.
+    pub fn borrow_at_once(&self, want: &Want<'_>, access: Access) -> Option<Borrowed> {
+        if access == Access::ReadOnly {
+            return None;
+        }
+        self.primary()?.pool()?.borrow_at_once(want)
+    }
+
     /// Cancel-safe.
     pub async fn borrow(&self, want: &Want<'_>, access: Access) -> Result<Borrowed, BorrowError> {
-        if access == Access::ReadOnly {
-            return Box::pin(self.borrow_from_whoever(want, access)).await;
+        if access == Access::ReadWrite
+            && !self.may_move()
+            && let Some(pool) = self.primary().and_then(Member::pool)
+        {
+            return pool.borrow(want).await;
         }
-        if let Some(pool) = self.primary().and_then(Member::pool) {
-            if !self.may_move() {
-                return pool.borrow(want).await;
-            }
-            if let Some(borrowed) = pool.borrow_at_once(want).await {
-                return Ok(borrowed);
-            }
-        }
-        Box::pin(self.borrow_from_whoever(want, access)).await
+        self.borrow_from_whoever(want, access).await
     }
 
     /// From whoever is or becomes primary in time: who waits for one that is primary no longer goes

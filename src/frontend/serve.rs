@@ -397,6 +397,6 @@ mod tests {
                 whole: true,
             })
         });
-        assert!(working <= 2304, "{working}");
+        assert!(working <= 1856, "{working}");
     }
 }
