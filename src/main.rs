@@ -25,7 +25,12 @@ fn run(source: &Source) -> Result<(), Failure> {
     log(&settings.log)?;
     app::forbid_cores();
     let workers = app::workers().map_err(|wrong| Mistakes::new(vec![wrong]))?;
-    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    // One worker needs nothing of what several need to share their work.
+    let mut builder = match workers {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(workers).enable_all().build()?;
     let ended = runtime.block_on(app::run(settings, Lifecycle::new()));
     // A name that is still being resolved must not keep the process.
     runtime.shutdown_background();

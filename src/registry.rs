@@ -4,13 +4,17 @@
 //! a sleeping one with bad news. It never touches a socket; what a doomed session is told is the
 //! frontend's.
 
+mod bell;
 mod view;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bell::Bell;
 use tokio::sync::Notify;
 
 pub use view::{ClientView, Entrance, Wire};
@@ -48,7 +52,7 @@ pub struct Entry {
     /// When the transaction began; 0 outside of one.
     transaction_since: AtomicU64,
     doom: AtomicU8,
-    bell: Notify,
+    bell: Bell,
     over_time: AtomicU8,
     /// KILL QUERY came for the statement under way.
     interrupted: AtomicU8,
@@ -210,7 +214,7 @@ impl Registry {
             since: AtomicU64::new(self.now()),
             transaction_since: AtomicU64::new(0),
             doom: AtomicU8::new(0),
-            bell: Notify::new(),
+            bell: Bell::default(),
             over_time: AtomicU8::new(0),
             interrupted: AtomicU8::new(0),
             attached: Mutex::default(),
@@ -403,7 +407,7 @@ impl Entry {
             // The first reason is the one that is told.
             let _ = self.doom.compare_exchange(0, doom as u8, Ordering::Relaxed, Ordering::Relaxed);
         }
-        self.bell.notify_one();
+        self.bell.ring();
     }
 
     pub fn doomed(&self) -> Option<Doom> {
@@ -429,9 +433,13 @@ impl Entry {
         }
     }
 
-    /// Cancel-safe.
-    pub async fn bell(&self) {
-        self.bell.notified().await;
+    /// Only the session's own task listens.
+    pub fn poll_bell(&self, cx: &Context<'_>) -> Poll<()> {
+        self.bell.poll(cx)
+    }
+
+    async fn bell(&self) {
+        poll_fn(|cx| self.poll_bell(cx)).await;
     }
 
     /// The bell for a reason that nothing under way delays. Cancel-safe.
@@ -440,7 +448,7 @@ impl Entry {
             if let Some(doom) = self.doomed().filter(|doom| !doom.is_patient()) {
                 return doom;
             }
-            self.bell.notified().await;
+            self.bell().await;
         }
     }
 
@@ -457,7 +465,7 @@ impl Entry {
     /// For a statement that waits for a connection: there is nothing on a server to kill yet.
     pub fn interrupt(&self) {
         self.interrupted.store(1, Ordering::Relaxed);
-        self.bell.notify_one();
+        self.bell.ring();
     }
 
     /// Why a wait must end. One waits for both: the bell wakes only one. Cancel-safe.
@@ -469,7 +477,7 @@ impl Entry {
             if self.interrupted.load(Ordering::Relaxed) != 0 {
                 return Stop::Interrupted;
             }
-            self.bell.notified().await;
+            self.bell().await;
         }
     }
 
@@ -481,17 +489,27 @@ impl Entry {
     /// `true`: one of them was the end of the connection. Cancel-safe, but the connection must
     /// then be closed.
     pub async fn detach(&self) -> bool {
+        if let Some(fatal) = self.try_detach() {
+            return fatal;
+        }
         loop {
+            // Hears of it from here on.
             let released = self.released.notified();
-            {
-                let mut attached = self.attachment();
-                if attached.kills == 0 {
-                    attached.connection = None;
-                    return std::mem::take(&mut attached.fatal);
-                }
+            if let Some(fatal) = self.try_detach() {
+                return fatal;
             }
             released.await;
         }
+    }
+
+    /// The same where nothing needs to be waited for; `None` where a KILL is under way.
+    pub fn try_detach(&self) -> Option<bool> {
+        let mut attached = self.attachment();
+        if attached.kills > 0 {
+            return None;
+        }
+        attached.connection = None;
+        Some(std::mem::take(&mut attached.fatal))
     }
 
     /// The connection to kill, if there is one; it stays this session's until the guard drops.

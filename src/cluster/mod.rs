@@ -185,23 +185,28 @@ impl Cluster {
         tokio::time::timeout(patience, moved).await.is_ok_and(|seen| seen.is_ok())
     }
 
+    /// The usual case: what lies ready at the primary and fits. Nothing waits here.
+    pub fn borrow_at_once(&self, want: &Want<'_>, access: Access) -> Option<Borrowed> {
+        if access == Access::ReadOnly {
+            return None;
+        }
+        let pool = self.writer_at().and_then(|at| self.pool_of(at))?;
+        self.unless_held(pool.borrow_at_once(want)?)
+    }
+
     /// Cancel-safe.
     pub async fn borrow(&self, want: &Want<'_>, access: Access) -> Result<Borrowed, BorrowError> {
-        if access == Access::ReadOnly {
-            return Box::pin(self.borrow_from_whoever(want, access)).await;
-        }
-        if let Some(pool) = self.writer_at().and_then(|at| self.pool_of(at)) {
-            // Where there is one target, nobody needs to look up from its queue.
-            let borrowed = if self.may_move() {
-                pool.borrow_at_once(want).await
-            } else {
-                Some(pool.borrow(want).await?)
-            };
-            if let Some(borrowed) = borrowed.and_then(|it| self.unless_held(it)) {
+        // Where there is one target, nobody needs to look up from its queue.
+        if access == Access::ReadWrite
+            && !self.may_move()
+            && let Some(pool) = self.writer_at().and_then(|at| self.pool_of(at))
+        {
+            let borrowed = pool.borrow(want).await?;
+            if let Some(borrowed) = self.unless_held(borrowed) {
                 return Ok(borrowed);
             }
         }
-        Box::pin(self.borrow_from_whoever(want, access)).await
+        self.borrow_from_whoever(want, access).await
     }
 
     /// From whoever is or becomes primary in time: who waits for one that is primary no longer goes

@@ -111,6 +111,28 @@ impl Session {
     /// `Err(None)`: the client is gone.
     pub(super) async fn borrow(&mut self) -> Result<Borrowed, Option<Word>> {
         self.refresh_account();
+        let ready = self.shared.cluster.borrow_at_once(&self.want(), self.access);
+        let mut borrowed = match ready {
+            Some(borrowed) => borrowed,
+            // Rare, and large: who works pays for the size of everything it might do.
+            None => Box::pin(self.wait_for_one()).await?,
+        };
+        borrowed.on_behalf_of(&self.account);
+        self.presence.attach(Attached { target: borrowed.pool().target(), id: borrowed.id });
+        Ok(borrowed)
+    }
+
+    fn want(&self) -> Want<'_> {
+        Want {
+            identity: &self.identity,
+            account: &self.account,
+            state: self.ledger.state(),
+            patience: self.shared.limits.borrow_timeout,
+        }
+    }
+
+    async fn wait_for_one(&mut self) -> Result<Borrowed, Option<Word>> {
+        // Not by `want`: beside it the client is read from.
         let want = Want {
             identity: &self.identity,
             account: &self.account,
@@ -127,10 +149,7 @@ impl Session {
             () = self.inbound.until_hung_up(&mut self.stream, &self.shared.buffers) => Err(None),
         };
         self.presence.set_waiting(false);
-        let mut borrowed = borrowed?;
-        borrowed.on_behalf_of(&self.account);
-        self.presence.attach(Attached { target: borrowed.pool().target(), id: borrowed.id });
-        Ok(borrowed)
+        borrowed
     }
 
     /// What ended a wait for a connection.
@@ -144,10 +163,10 @@ impl Session {
 
     /// A rotation reaches sessions that are here already: they speak for the account as it is now.
     fn refresh_account(&mut self) {
-        let generation = self.shared.vault.current();
-        if generation.number == self.secrets {
+        if self.shared.vault.number() == self.secrets {
             return;
         }
+        let generation = self.shared.vault.current();
         self.secrets = generation.number;
         match generation.account(&self.account.username) {
             Some(account) => {
@@ -342,35 +361,42 @@ impl Session {
     }
 
     async fn keep_or_give_back(&mut self, mut borrowed: Borrowed, disposition: Disposition) {
-        let state = if borrowed.astray {
-            Arc::new(self.ledger.state().with_schema(borrowed.state.schema()))
-        } else {
-            Arc::clone(self.ledger.state())
-        };
-        if disposition == Disposition::Hold {
-            borrowed.state = state;
+        let holds = disposition == Disposition::Hold;
+        let killed = !holds && self.detach().await;
+        let state = self.ledger.state();
+        let astray = borrowed.astray.then(|| {
+            // Another schema than the session's.
+            Arc::new(state.with_schema(borrowed.state.schema()))
+        });
+        let state = astray.as_ref().unwrap_or(state);
+        if holds {
+            if !Arc::ptr_eq(&borrowed.state, state) {
+                borrowed.state = Arc::clone(state);
+            }
             borrowed.held = true;
             self.borrowed = Some(borrowed);
         } else {
-            self.part_with(borrowed, Some(&state)).await;
+            put_back(borrowed, Some(state).filter(|_| !killed));
         }
     }
 
-    /// `None`: its state is unknown, or it is dying. A KILL that was meant for this session's
-    /// connection may still be on its way there.
+    /// Nobody aims a KILL at the connection any more. `true`: one that was meant for this session's
+    /// may still be on its way there.
+    async fn detach(&mut self) -> bool {
+        match self.presence.try_detach() {
+            Some(killed) => killed,
+            None => Box::pin(self.presence.detach()).await,
+        }
+    }
+
+    /// `None`: its state is unknown, or it is dying.
     pub(super) async fn part_with(
         &mut self,
-        mut borrowed: Borrowed,
+        borrowed: Borrowed,
         state: Option<&Arc<SessionState>>,
     ) {
-        let killed = self.presence.detach().await;
-        match state.filter(|_| !killed) {
-            Some(state) => {
-                borrowed.statements.drop_private();
-                borrowed.give_back(state);
-            }
-            None => borrowed.close(CloseReason::Doubtful),
-        }
+        let killed = self.detach().await;
+        put_back(borrowed, state.filter(|_| !killed));
     }
 
     fn is_dying(&self, outcome: &Outcome) -> bool {
@@ -460,5 +486,16 @@ impl Session {
         }
         // What was pinned is lost with the connection; going on without it would be silence.
         if reply.begun() || pinned { Err(End::ServerLost) } else { Ok(()) }
+    }
+}
+
+/// With what it holds, if that is known; else it is closed.
+fn put_back(mut borrowed: Borrowed, state: Option<&Arc<SessionState>>) {
+    match state {
+        Some(state) => {
+            borrowed.statements.drop_private();
+            borrowed.give_back(state);
+        }
+        None => borrowed.close(CloseReason::Doubtful),
     }
 }

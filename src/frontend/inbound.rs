@@ -3,10 +3,9 @@
 //! Owns the session's read buffer: none while the session sleeps, and never more of a request
 //! than must be seen at once; the rest streams by.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -79,20 +78,19 @@ impl Inbound {
         Some(incoming)
     }
 
-    /// Reads what is there, and never waits for it. `false`: the client hung up.
-    pub async fn fill(&mut self, stream: &mut Stream, shelf: &Shelf) -> io::Result<bool> {
+    /// Reads what is there: how many bytes, 0 if the client hung up. Takes a buffer if it has none,
+    /// also for nothing.
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        shelf: &Shelf,
+    ) -> Poll<io::Result<usize>> {
         if self.bytes.capacity() == 0 {
             self.bytes = shelf.take();
         }
         self.bytes.reserve(self.missing());
-        let read = poll_fn(|cx| {
-            let read = pin!(stream.read_buf(&mut self.bytes));
-            Poll::Ready(match read.poll(cx) {
-                Poll::Ready(read) => Some(read),
-                Poll::Pending => None,
-            })
-        });
-        Ok(read.await.transpose()? != Some(0))
+        pin!(stream.read_buf(&mut self.bytes)).poll(cx)
     }
 
     /// The bytes of the request that are here, header included.

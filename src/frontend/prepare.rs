@@ -44,14 +44,14 @@ impl Session {
         incoming: Incoming,
         prefix: &mut Prefix,
     ) -> Result<Option<Rewritten>, Trouble> {
-        let Some(prepared) = self.ledger.statements.get(id).cloned() else {
+        let Some(prepared) = self.ledger.statements.get(id) else {
             return Err(Trouble::Word(Word::refusal(Refusal::UnknownStatement { id })));
         };
         // What is prepared on another ground than the client's is nobody else's.
         let twin = if borrowed.astray {
             Twin::Private(id)
         } else {
-            twin(id, &prepared, self.inbound.front(incoming))
+            twin(id, prepared, self.inbound.front(incoming))
         };
         let known = borrowed.statements.get(&prepared.statement, twin).map(|known| known.id);
         let server_id = match known {
@@ -59,14 +59,17 @@ impl Session {
             None if !self.has_room_for(borrowed, twin) => {
                 return Err(Trouble::Word(Word::too_many_cursors()));
             }
-            None => Box::pin(self.prepare_here(borrowed, &prepared, twin, prefix)).await?,
+            None => {
+                let prepared = prepared.clone();
+                Box::pin(self.prepare_here(borrowed, &prepared, twin, prefix)).await?
+            }
         };
         let payload = self.inbound.front(incoming).get_mut(HEADER_LEN..).unwrap_or_default();
         let direct = statement_id(payload) == Some(u32::MAX);
         set_statement_id(payload, server_id);
         if let Some(written) = self.writes_parameters(incoming.command) {
             let bound = (written, direct);
-            return self.bind_types(borrowed, (id, twin), &prepared, incoming, bound);
+            return self.bind_types(borrowed, (id, twin), incoming, bound);
         }
         Ok(None)
     }
@@ -128,7 +131,6 @@ impl Session {
         &mut self,
         borrowed: &mut Borrowed,
         (id, twin): (u32, Twin),
-        prepared: &Prepared,
         incoming: Incoming,
         (from, direct): (Written, bool),
     ) -> Result<Option<Rewritten>, Trouble> {
@@ -137,6 +139,9 @@ impl Session {
             Written::Bulk => Written::Bulk,
             _ if borrowed.format.query_attributes => Written::Named,
             _ => Written::Plain,
+        };
+        let Some(prepared) = self.ledger.statements.get_mut(id) else {
+            return Err(Trouble::Word(Word::refusal(Refusal::UnknownStatement { id })));
         };
         let payload = self.inbound.front(incoming).get(HEADER_LEN..).unwrap_or_default();
         let execute = Execute::parse(payload, prepared.params, from).map_err(|_| malformed())?;
@@ -152,9 +157,7 @@ impl Session {
             let types = execute.plain_types(payload);
             if prepared.types.as_deref() != Some(&*types) {
                 let types = prepared.statement.share_types(&types);
-                if let Some(mine) = self.ledger.statements.get_mut(id) {
-                    mine.types = Some(Arc::clone(&types));
-                }
+                prepared.types = Some(Arc::clone(&types));
                 there.types = Some(types);
             } else if there.types != prepared.types {
                 there.types.clone_from(&prepared.types);

@@ -3,8 +3,11 @@
 //! Owns the reply's buffer and its cursors: received, scanned, sent. Half-duplex: while a reply
 //! passes nothing else is done for the session.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
@@ -249,6 +252,24 @@ impl Session {
     /// While the server thinks the client is watched: nobody waits for the answer of one who hung
     /// up. What it sends meanwhile is for later.
     async fn read_first(
+        &mut self,
+        borrowed: &mut Borrowed,
+        reply: &mut Reply,
+    ) -> Result<(), Broken> {
+        let quiet = poll_fn(|cx| {
+            if let Poll::Ready(read) = pin!(reply.read(borrowed, HEADER_LEN + 1)).poll(cx) {
+                return Poll::Ready(Some(read));
+            }
+            self.stream.poll_quiet(cx).map(|()| None)
+        });
+        match quiet.await {
+            Some(read) => read,
+            None => Box::pin(self.read_beside(borrowed, reply)).await,
+        }
+    }
+
+    /// The same, of a client that says something meanwhile, or may have.
+    async fn read_beside(
         &mut self,
         borrowed: &mut Borrowed,
         reply: &mut Reply,

@@ -105,12 +105,8 @@ impl Session {
         held: bool,
     ) -> Result<(Prefix, Option<Rewritten>), Trouble> {
         let mut prefix = Prefix::default();
-        let want = Arc::clone(self.ledger.state());
-        if !held {
-            if Restore::is_stained(&borrowed.state, &want) {
-                Box::pin(self.clear(borrowed, &mut prefix)).await?;
-            }
-            self.approach(borrowed, &want, &mut prefix).await?;
+        if !held && !Arc::ptr_eq(&borrowed.state, self.ledger.state()) {
+            Box::pin(self.lead(borrowed, &mut prefix)).await?;
         }
         if let Some(id) = forward.insert_id {
             let step = Step::Set(format!("SET SESSION last_insert_id={id}"));
@@ -140,11 +136,21 @@ impl Session {
         }
         if forward.expect == Expect::Nothing {
             // No reply of its own will be waited for.
+            let want = Arc::clone(self.ledger.state());
             Box::pin(self.flush(borrowed, &mut prefix, &want)).await?;
         }
         // Last, so that they are in no prefix that comes to nothing: they have no replies.
         borrowed.statements.put_closes(&mut prefix.bytes);
         Ok((prefix, rewritten))
+    }
+
+    /// From whatever another session has left.
+    async fn lead(&mut self, borrowed: &mut Borrowed, prefix: &mut Prefix) -> Result<(), Trouble> {
+        let want = Arc::clone(self.ledger.state());
+        if Restore::is_stained(&borrowed.state, &want) {
+            Box::pin(self.clear(borrowed, prefix)).await?;
+        }
+        self.approach(borrowed, &want, prefix).await
     }
 
     /// Appends to the prefix what leads from the connection's state to `want`.

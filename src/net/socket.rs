@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -33,22 +33,35 @@ enum Io {
 }
 
 impl Socket {
-    /// Returns when there is at least one byte to read, or an end or an error, and takes nothing.
-    /// Cancel-safe.
-    pub async fn readable(&self) -> io::Result<()> {
+    /// Ready when there is at least one byte to read, or an end or an error; takes nothing. It wakes
+    /// who asked last, be that for a read or for this.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            match &self.io {
-                Io::Tcp(tcp) => tcp.readable().await?,
-                Io::Unix(unix) => unix.readable().await?,
-            }
+            // Not `readable`: that keeps a list of who waits, under a lock, for each time anew.
+            ready!(match &self.io {
+                Io::Tcp(tcp) => tcp.poll_read_ready(cx),
+                Io::Unix(unix) => unix.poll_read_ready(cx),
+            })?;
             // tokio forgets readiness when a read comes back short. After one that filled its
             // buffer (each of a login's exact reads) it would say "readable" once for nothing,
             // and the sleeper would take a buffer and keep it.
             if !self.filled
                 || !matches!(self.peek(), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
             {
-                return Ok(());
+                return Poll::Ready(Ok(()));
             }
+        }
+    }
+
+    /// Writes what there is room for at once. Whoever has more goes on with [`AsyncWrite`].
+    pub fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &self.io {
+            Io::Tcp(tcp) => tcp.try_write(bytes),
+            Io::Unix(unix) => unix.try_write(bytes),
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            other => other,
         }
     }
 

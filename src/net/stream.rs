@@ -29,31 +29,52 @@ impl Stream {
     /// Writes all and flushes: TLS keeps the last records to itself until it is told. Not
     /// cancel-safe.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if let Self::Plain(socket) = self {
+            // Nearly always there is room for all.
+            let sent = socket.write_at_once(bytes)?;
+            let rest = bytes.get(sent..).unwrap_or_default();
+            return if rest.is_empty() { Ok(()) } else { socket.write_all(rest).await };
+        }
         self.write_all(bytes).await?;
-        if matches!(self, Self::Plain(_)) { Ok(()) } else { self.flush().await }
+        self.flush().await
     }
 
     /// Returns when at least one byte, an end or an error can be read, without taking it and
     /// without a buffer of the caller's. Cancel-safe.
     pub async fn readable(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// The same, polled. It wakes who asked last, be that for a read or for this.
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(socket) => socket.readable().await,
-            Self::ClientTls(tls) => filled(tls.as_mut()).await,
-            Self::ServerTls(tls) => filled(tls.as_mut()).await,
-            Self::Compressed(compressed) => poll_fn(|cx| compressed.poll_readable(cx)).await,
+            Self::Plain(socket) => socket.poll_readable(cx),
+            Self::ClientTls(tls) => poll_filled(tls.as_mut(), cx),
+            Self::ServerTls(tls) => poll_filled(tls.as_mut(), cx),
+            Self::Compressed(compressed) => compressed.poll_readable(cx),
         }
+    }
+
+    /// Pending for as long as nothing can be read, not even out of its turn. Ready for certain of a
+    /// compressed stream, which only [`Self::readable_ahead`] may be asked of.
+    pub fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_compressed() {
+            return Poll::Ready(());
+        }
+        self.poll_readable(cx).map(drop)
     }
 
     /// As [`Self::readable`], for what has no turn yet. A compressed stream reads it, keeps it packed
     /// and says how much came, 0 at the end: unpacked before its turn it would upset the sequence
     /// ids of the reply under way. Cancel-safe.
     pub async fn readable_ahead(&mut self) -> io::Result<Option<usize>> {
-        match self {
-            Self::Plain(socket) => socket.readable().await?,
-            Self::ClientTls(tls) => filled(tls.as_mut()).await?,
-            Self::ServerTls(tls) => filled(tls.as_mut()).await?,
-            Self::Compressed(compressed) => return compressed.fill().await.map(Some),
+        if let Self::Compressed(compressed) = self {
+            return compressed.fill().await.map(Some);
         }
+        self.readable().await?;
         Ok(None)
     }
 
@@ -69,11 +90,7 @@ impl Stream {
     pub fn looks_idle(&mut self) -> bool {
         match self {
             Self::Plain(socket) => socket.looks_idle(),
-            Self::ClientTls(tls) => nothing_to_read(filled(tls.as_mut())),
-            Self::ServerTls(tls) => nothing_to_read(filled(tls.as_mut())),
-            Self::Compressed(compressed) => {
-                nothing_to_read(poll_fn(|cx| compressed.poll_readable(cx)))
-            }
+            _ => nothing_to_read(self.readable()),
         }
     }
 
@@ -175,8 +192,11 @@ impl From<UnixStream> for Stream {
 
 /// Decrypts until there is plaintext. Readiness of the socket would say neither enough (the
 /// plaintext may be buffered already) nor too little (a session ticket is no data).
-async fn filled(tls: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
-    poll_fn(|cx| Pin::new(&mut *tls).poll_fill_buf(cx).map_ok(|_| ())).await
+fn poll_filled(
+    tls: &mut (impl AsyncBufRead + Unpin),
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    Pin::new(tls).poll_fill_buf(cx).map_ok(|_| ())
 }
 
 /// Asked once. Decrypting is needed: session tickets and key updates may come at

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use deadpool::managed::{PoolError, TimeoutType, Timeouts};
 use tokio::sync::futures::Notified;
 use tokio::sync::watch;
 
 use super::logins::Admission;
 use super::make::Source;
-use super::rack::Seated;
+use super::rack::{Seated, sit_down};
 use super::shelf::Fit;
 use super::{BorrowError, Borrowed, CloseReason, Live, Pool, lock};
 use crate::backend::{BackendError, Identity, identity};
@@ -34,31 +33,26 @@ const REREAD: Duration = Duration::from_secs(2);
 /// How often whoever waits for a login looks for a connection that has come back.
 const PEEK: Duration = Duration::from_millis(100);
 
-/// Take a seat only if one is free.
-const AT_ONCE: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
-
 impl Pool {
     /// The waiting and dialing are boxed: they are rare, and a sleeping session pays for the size
     /// of everything it might do.
     ///
     /// Cancel-safe: a seat, a permit or a half-made connection is let go with the future.
     pub async fn borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
-        let borrowed = match self.0.seats.timeout_get(&AT_ONCE).await {
-            Ok(seat) => match self.at_once(want, seat) {
+        let borrowed = match sit_down(&self.0.seats) {
+            Ok(Some(seat)) => match self.at_once(want, seat) {
                 Ok(borrowed) => return Ok(borrowed),
                 Err(seat) => Box::pin(self.within_patience(want, Some(seat))).await,
             },
-            Err(PoolError::Timeout(TimeoutType::Wait)) => {
-                Box::pin(self.within_patience(want, None)).await
-            }
+            Ok(None) => Box::pin(self.within_patience(want, None)).await,
             Err(_) => Err(BorrowError::Closed),
         };
         borrowed.inspect_err(|error| self.0.metrics.borrow.failures.of(error.label()).inc())
     }
 
     /// Only what lies ready and fits.
-    pub async fn borrow_at_once(&self, want: &Want<'_>) -> Option<Borrowed> {
-        let seat = self.0.seats.timeout_get(&AT_ONCE).await.ok()?;
+    pub fn borrow_at_once(&self, want: &Want<'_>) -> Option<Borrowed> {
+        let seat = sit_down(&self.0.seats).ok()??;
         self.at_once(want, seat).ok()
     }
 

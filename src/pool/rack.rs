@@ -2,7 +2,11 @@
 //!
 //! A seat has nothing in it, so neither making nor recycling one can wait or fail.
 
-use deadpool::managed::{self, Metrics, Pool, RecycleResult};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use deadpool::managed::{self, Metrics, Pool, PoolError, RecycleResult, TimeoutType, Timeouts};
 
 pub(super) struct Rack;
 
@@ -22,6 +26,21 @@ impl managed::Manager for Rack {
         Ok(())
     }
 }
+
+/// Take a seat only if one is free.
+const AT_ONCE: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
+
+/// `Ok(None)`: none is free; `Err`: there are none any more.
+pub(super) fn sit_down(seats: &Pool<Rack>) -> Result<Option<Seated>, Closed> {
+    // Nothing in it ever waits, so that asking once is enough.
+    match pin!(seats.timeout_get(&AT_ONCE)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(seat)) => Ok(Some(seat)),
+        Poll::Ready(Err(PoolError::Timeout(TimeoutType::Wait))) | Poll::Pending => Ok(None),
+        Poll::Ready(Err(_)) => Err(Closed),
+    }
+}
+
+pub(super) struct Closed;
 
 /// Never resized: deadpool's own bound is soft under `resize`. The permits are the bound.
 pub(super) fn seats(count: usize) -> Pool<Rack> {

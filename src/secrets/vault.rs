@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -120,6 +121,8 @@ impl Generation {
 #[derive(Debug)]
 pub struct Vault {
     current: ArcSwap<Generation>,
+    /// Its number, to be looked at for nothing.
+    number: AtomicU64,
 }
 
 impl Vault {
@@ -133,11 +136,16 @@ impl Vault {
         };
         let first = none.next(&secrets);
         drop(secrets);
-        Self { current: ArcSwap::from_pointee(first) }
+        Self { number: AtomicU64::new(first.number), current: ArcSwap::from_pointee(first) }
     }
 
     pub fn current(&self) -> Arc<Generation> {
         self.current.load_full()
+    }
+
+    /// Of the current generation, for who has looked at it before: never ahead of it.
+    pub fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
     }
 
     /// Puts `secrets` in force and returns the number of the new generation; `None` where they say
@@ -147,6 +155,7 @@ impl Vault {
             return None;
         }
         let old = self.current.rcu(|old| old.next(secrets));
+        self.number.fetch_max(old.number + 1, Ordering::Release);
         Some(old.number + 1)
     }
 }
@@ -169,12 +178,13 @@ mod tests {
     #[test]
     fn replaces_whole_and_keeps_what_did_not_change() {
         let vault = Vault::new(secrets(&[("a", "1"), ("b", "1"), ("c", "1")]));
+        assert_eq!(vault.number(), vault.current().number);
         let old = vault.current();
         assert_eq!(old.number, 1);
 
         assert_eq!(vault.replace(&secrets(&[("a", "1"), ("b", "2"), ("d", "1")])), Some(2));
         let new = vault.current();
-        assert_eq!(new.number, 2);
+        assert_eq!((new.number, vault.number()), (2, 2));
         assert!(new.holds(old.account("a").unwrap()));
         assert!(!new.holds(old.account("b").unwrap()));
         assert!(!new.holds(old.account("c").unwrap()));

@@ -388,11 +388,7 @@ impl Ledger {
         if self.pending.reading.is_some_and(named) {
             return TrackFilter::everything();
         }
-        let gtids = self.state.variable("session_track_gtids");
-        self.tracking.filter(
-            self.is_mariadb(),
-            gtids.is_some_and(|gtids| !gtids.eq_ignore_ascii_case("OFF")),
-        )
+        self.tracking.filter(self.is_mariadb(), self.state.reports_gtids())
     }
 
     /// Does the session have conditions, which may be on its connection?

@@ -25,6 +25,15 @@ pub struct SessionState {
     fingerprint: u64,
     /// Of what decides how a statement's text is read, see [`NOT_READING`].
     reading: u64,
+    asked: Asked,
+}
+
+/// What each query asks of the variables, looked up once for all of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    releases: bool,
+    reports_gtids: bool,
+    swe7: bool,
 }
 
 /// By name, in lower case and without the `@`.
@@ -94,6 +103,7 @@ impl SessionState {
             next_transaction: None,
             fingerprint: 0,
             reading: 0,
+            asked: Asked::default(),
         }
         .sealed()
     }
@@ -116,7 +126,17 @@ impl SessionState {
 
     /// Every COMMIT and ROLLBACK ends the connection.
     pub fn releases(&self) -> bool {
-        self.variable("completion_type").is_some_and(|value| matches!(value, "RELEASE" | "2"))
+        self.asked.releases
+    }
+
+    /// The server reports the GTIDs of what was committed.
+    pub fn reports_gtids(&self) -> bool {
+        self.asked.reports_gtids
+    }
+
+    /// The client's character set is the one that has letters where ASCII has signs.
+    pub fn is_swe7(&self) -> bool {
+        self.asked.swe7
     }
 
     pub fn user_variable(&self, name: &str) -> Option<&UserValue> {
@@ -163,6 +183,7 @@ impl SessionState {
             next_transaction: now.next_transaction.clone(),
             fingerprint: 0,
             reading: 0,
+            asked: Asked::default(),
         }
         .sealed()
     }
@@ -257,7 +278,20 @@ impl SessionState {
         self.role.hash(&mut all);
         self.next_transaction.hash(&mut all);
         self.fingerprint = all.finish();
+        self.asked = Asked::of(&self.variables);
         self
+    }
+}
+
+impl Asked {
+    fn of(variables: &BTreeMap<Box<str>, Box<str>>) -> Self {
+        let value = |name| variables.get(name).map(AsRef::as_ref);
+        Self {
+            releases: matches!(value("completion_type"), Some("RELEASE" | "2")),
+            reports_gtids: value("session_track_gtids")
+                .is_some_and(|gtids| !gtids.eq_ignore_ascii_case("OFF")),
+            swe7: value("character_set_client") == Some("swe7"),
+        }
     }
 }
 

@@ -245,6 +245,13 @@ impl ReplyScanner {
                         continue;
                     }
                     Stage::Rows if !self.eof_due => self.skip_rows(window),
+                    Stage::Definitions { left, then } => {
+                        let left = self.skip_definitions(window, left);
+                        self.stage = Stage::Definitions { left, then };
+                        if left == 0 {
+                            continue;
+                        }
+                    }
                     _ => {}
                 }
             }
@@ -255,18 +262,38 @@ impl ReplyScanner {
     }
 
     /// Whole rows, a look at each: the loop that most bytes of most replies go through. Whatever is
-    /// not plainly a row that is all here is left to `step`.
+    /// not plainly one is left to `step`.
     fn skip_rows(&mut self, window: &mut Window<'_>) {
-        while let Some(&[a, b, c, seq, first]) = window.rest().first_chunk() {
-            let len = u32::from_le_bytes([a, b, c, 0]) as usize;
-            let whole = HEADER_LEN + len <= window.rest().len();
-            if first >= 0xFE || !whole || len == 0 || len == MAX_PAYLOAD || seq != self.due() {
-                return;
-            }
-            self.number(window, seq);
+        while let Some(len) = self.whole_packet(window) {
             window.advance(HEADER_LEN + len);
             self.done.rows += 1;
         }
+    }
+
+    /// The same for definitions; answers how many are left.
+    fn skip_definitions(&mut self, window: &mut Window<'_>, mut left: u64) -> u64 {
+        while left > 0
+            && let Some(len) = self.whole_packet(window)
+        {
+            window.advance(HEADER_LEN + len);
+            left -= 1;
+        }
+        left
+    }
+
+    /// The length of the packet that stands here, if it is plainly a row or a definition that is all
+    /// here; it has the client's number then.
+    #[inline]
+    fn whole_packet(&mut self, window: &mut Window<'_>) -> Option<usize> {
+        let rest = window.rest();
+        let &[a, b, c, seq, first] = rest.first_chunk()?;
+        let len = u32::from_le_bytes([a, b, c, 0]) as usize;
+        let whole = HEADER_LEN + len <= rest.len();
+        if first >= 0xFE || !whole || len == 0 || len == MAX_PAYLOAD || seq != self.due() {
+            return None;
+        }
+        self.number(window, seq);
+        Some(len)
     }
 
     /// One packet; `None` to go on.

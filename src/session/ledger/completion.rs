@@ -166,6 +166,11 @@ impl Ledger {
         reading: Reading,
         completion: &Completion,
     ) {
+        // What a failed statement changed is told with the next OK, whatever that is for.
+        let late = std::mem::take(&mut self.error_untold);
+        if completion.changes.is_empty() {
+            return;
+        }
         let mut variables = Vec::new();
         let mut schema = None;
         let mut reported = false;
@@ -181,8 +186,6 @@ impl Ledger {
             }
         }
         let named = !variables.is_empty() || schema.is_some();
-        // What a failed statement changed is told with the next OK, whatever that is for.
-        let late = std::mem::take(&mut self.error_untold);
         let explained = !late && self.explains(pending, reading, named);
         if reported && !self.pins.any_lasting() && !explained {
             self.pins.insert(Pin::Unknown);

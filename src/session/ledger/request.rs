@@ -63,8 +63,7 @@ impl Ledger {
 
     /// In most character sets that hide quotes inside characters, none hides in ASCII.
     fn dialect_of(&self, text: &[u8]) -> hints::Dialect {
-        let swe7 = self.state.variable("character_set_client") == Some("swe7");
-        let ascii_safe = self.dialect.ascii_safe || (!swe7 && text.is_ascii());
+        let ascii_safe = self.dialect.ascii_safe || (!self.state.is_swe7() && text.is_ascii());
         hints::Dialect { ascii_safe, ..self.dialect }
     }
 
