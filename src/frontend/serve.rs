@@ -431,6 +431,6 @@ mod tests {
                 whole: true,
             })
         });
-        assert!(working <= 1856, "{working}");
+        assert!(working <= 1920, "{working}");
     }
 }
