@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 pub use view::{ClientView, Entrance, Wire};
 
+use crate::secrets::Account;
 use crate::session::{Pins, SessionState};
 
 pub struct Registry {
@@ -63,6 +64,8 @@ pub struct Entry {
 /// Who a session is and what it wants, as last told.
 struct About {
     user: Arc<str>,
+    /// `None`: it has not logged in.
+    account: Option<Arc<Account>>,
     /// `None`: it said nothing of itself, as most do.
     attributes: Option<Attributes>,
     /// `None`: it has not logged in.
@@ -205,6 +208,7 @@ impl Registry {
             waiting: AtomicBool::new(false),
             about: Mutex::new(About {
                 user: Arc::clone(&self.nobody),
+                account: None,
                 attributes: None,
                 state: None,
             }),
@@ -354,8 +358,15 @@ impl Entry {
         Arc::clone(&self.about().user)
     }
 
-    pub fn set_user(&self, user: &Arc<str>) {
-        self.about().user = Arc::clone(user);
+    /// What it logged in with; what has become of that since, the secrets say.
+    pub fn account(&self) -> Option<Arc<Account>> {
+        self.about().account.clone()
+    }
+
+    pub fn set_account(&self, account: &Arc<Account>) {
+        let mut about = self.about();
+        about.user = Arc::clone(&account.username);
+        about.account = Some(Arc::clone(account));
     }
 
     pub fn attributes(&self) -> Attributes {

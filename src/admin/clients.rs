@@ -90,6 +90,7 @@ fn rank(client: &ClientView) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use crate::secrets::{Account, Password};
     use std::sync::Arc;
 
     use super::*;
@@ -103,7 +104,13 @@ mod tests {
         let door = Entrance { endpoint: 1, access: Access::ReadWrite };
         let enter = |user: &str, activity| {
             let presence = registry.enter("10.0.0.9:4711".to_owned(), door);
-            presence.set_user(&user.into());
+            presence.set_account(&Arc::new(Account::new(
+                user.into(),
+                Password::new("p"),
+                None,
+                None,
+                None,
+            )));
             presence.set_activity(activity);
             presence
         };

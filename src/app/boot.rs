@@ -49,6 +49,10 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     let source = SecretsSource::of(&settings);
     let sight = Sight::of(&[source.path().to_owned()]);
     let secrets = load_secrets(&source).await?;
+    let unknown = unknown(&settings, &secrets);
+    if !unknown.is_empty() {
+        return Err(Mistakes::new(unknown).into());
+    }
     let expiry = secrets.expiry;
     let vault = Arc::new(Vault::new(secrets));
     let metrics = metrics(&settings, &lifecycle)?;
@@ -98,15 +102,11 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if !mistakes.is_empty() {
         return mistakes;
     }
-    let place = match settings.source() {
-        Source::File(path) => Place::File { path: path.clone(), line: None },
-        Source::Environment => Place::Environment,
-        Source::CommandLine { .. } => Place::CommandLine,
-    };
+    let place = place_of(settings);
     // A command is run at the start, and not by whoever only looks.
     if settings.secrets_command.is_none() {
         match secrets::load(&settings.secrets) {
-            Ok(secrets) => mistakes.extend(unknown(settings, &secrets, &place)),
+            Ok(secrets) => mistakes.extend(unknown(settings, &secrets)),
             Err(error) => mistakes.extend(
                 error
                     .problems
@@ -127,13 +127,21 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     mistakes
 }
 
+fn place_of(settings: &Settings) -> Place {
+    match settings.source() {
+        Source::File(path) => Place::File { path: path.clone(), line: None },
+        Source::Environment => Place::Environment,
+        Source::CommandLine { .. } => Place::CommandLine,
+    }
+}
+
 /// Who the configuration counts on, and the secrets do not have.
-fn unknown(settings: &Settings, secrets: &Secrets, place: &Place) -> Vec<Mistake> {
+fn unknown(settings: &Settings, secrets: &Secrets) -> Vec<Mistake> {
     let watcher = &settings.failover.username;
     let known = secrets.accounts.iter().any(|it| *it.username == **watcher);
     let why = || format!("no user {watcher:?} in the secrets");
     let mistake = (!watcher.is_empty() && !known)
-        .then(|| Mistake::new(place.clone(), "failover.username", why()));
+        .then(|| Mistake::new(place_of(settings), "failover.username", why()));
     mistake.into_iter().chain(open_console(settings, secrets)).collect()
 }
 

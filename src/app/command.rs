@@ -63,21 +63,35 @@ type Outcome = (ExitStatus, Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
 async fn watch(child: &mut Child) -> Result<Outcome, CommandError> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // Beyond its length it is told by a closed pipe.
-    let printed = async { read(stdout, MOST_PRINTED + 1).await };
-    let said = async { read(stderr, MOST_SAID).await };
+    let printed = async { read(stdout, MOST_PRINTED + 1, Beyond::ClosePipe).await };
+    let said = async { read(stderr, MOST_SAID, Beyond::PassOver).await };
     let (printed, said) = tokio::try_join!(printed, said)?;
     Ok((child.wait().await?, printed, said))
+}
+
+/// What becomes of more than is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    /// It is told so by a closed pipe.
+    ClosePipe,
+    PassOver,
 }
 
 /// The room is taken once: a buffer that grows leaves copies behind.
 async fn read(
     pipe: Option<impl AsyncRead + Unpin>,
     most: usize,
+    beyond: Beyond,
 ) -> Result<Zeroizing<Vec<u8>>, io::Error> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(most));
-    if let Some(pipe) = pipe {
-        pipe.take(most as u64).read_to_end(&mut bytes).await?;
+    if let Some(mut pipe) = pipe {
+        (&mut pipe).take(most as u64).read_to_end(&mut bytes).await?;
+        if beyond == Beyond::PassOver && bytes.len() == most {
+            // A line that was cut may end in the beginning of a secret.
+            let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+            bytes.truncate(whole);
+            tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+        }
     }
     Ok(bytes)
 }
@@ -93,23 +107,41 @@ fn kill(group: Option<u32>) {
 fn tell(command: &SecretsCommand, said: &[u8], printed: &[u8]) {
     let program = command.program.display();
     let text = String::from_utf8_lossy(said);
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        tracing::warn!(%program, "{}", without(line, printed));
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let Ok(printed) = serde_json::from_slice(printed) else {
+        // What of it is a secret cannot be told.
+        let lines = lines.count();
+        tracing::warn!(%program, lines, "it said something; what it printed is not JSON, so that is not shown");
+        return;
+    };
+    let mut values = Vec::new();
+    collect(&printed, &mut values);
+    // One may be the beginning of another.
+    values.sort_unstable_by_key(|value| std::cmp::Reverse(value.len()));
+    for line in lines {
+        tracing::warn!(%program, "{}", without(line, &values));
     }
 }
 
-/// A line without any of the texts that stand in quotes in what was printed.
-fn without(line: &str, printed: &[u8]) -> String {
-    let printed = String::from_utf8_lossy(printed);
-    // Control characters would begin another line of the log.
-    let mut line: String =
-        line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
-    let quoted = printed.split('"').skip(1).step_by(2);
-    for text in quoted.filter(|text| text.len() >= 4) {
-        line = line.replace(text, "***");
+/// Every text of what was printed that may be worth hiding.
+fn collect<'v>(value: &'v serde_json::Value, into: &mut Vec<&'v str>) {
+    match value {
+        serde_json::Value::String(text) if text.len() >= 4 => into.push(text),
+        serde_json::Value::Array(values) => values.iter().for_each(|it| collect(it, into)),
+        serde_json::Value::Object(entries) => entries.values().for_each(|it| collect(it, into)),
+        _ => {}
     }
-    line
 }
+
+/// A line without any of these, the longest first.
+fn without(line: &str, values: &[&str]) -> String {
+    let line = values.iter().fold(line.to_owned(), |line, value| line.replace(value, "***"));
+    // Control characters would begin another line of the log.
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_LINE).collect()
+}
+
+/// Of what it says, in letters.
+const LONGEST_LINE: usize = 500;
 
 #[cfg(test)]
 mod tests {
@@ -148,9 +180,19 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_cut_out_of_what_is_said() {
-        let printed = br#"{"username": "app", "password": "hunter2"}"#;
-        assert_eq!(without("got \"hunter2\" for it\x1b", printed), "got \"***\" for it ");
-        assert_eq!(without("no token", printed), "no token");
+    fn what_was_printed_is_not_shown() {
+        let printed = serde_json::json!([{
+            "username": "shop",
+            "password": "shop-Xk29",
+            "previous_password": "a\"b/c\\d",
+            "port": "33",
+        }]);
+        let mut values = Vec::new();
+        collect(&printed, &mut values);
+        values.sort_unstable_by_key(|value| std::cmp::Reverse(value.len()));
+        assert_eq!(without("shop-Xk29 refused\x1b", &values), "*** refused ");
+        assert_eq!(without("tried a\"b/c\\d at 33", &values), "tried *** at 33");
+        let long = format!("{}shop-Xk29", "x".repeat(LONGEST_LINE - 4));
+        assert!(!without(&long, &values).contains("shop"), "not even a part");
     }
 }

@@ -41,7 +41,12 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
     shared.lifecycle.set(Phase::Draining);
     shared.registry.doom_all(Doom::Draining);
     let left = async {
-        while !shared.registry.is_empty() && Instant::now() < until {
+        // A switchover that is cut short may leave nobody to take writes.
+        let moving = || {
+            let running = shared.lifecycle.running();
+            running.iter().any(|(name, count)| *name == "switchover" && *count > 0)
+        };
+        while (!shared.registry.is_empty() || moving()) && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
             // Some were on their way in when the first bell rang.
             shared.registry.doom_all(Doom::Draining);

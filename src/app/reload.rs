@@ -156,7 +156,7 @@ impl Reload {
                 Ok(secrets) => self.source.pause(secrets.expiry, seconds_since_1970()),
                 Err(_) => self.source.pause_after(self.failures),
             };
-        if cause == Cause::Changed && self.sight().await != before {
+        if cause != Cause::Asked && self.sight().await != before {
             // It was written to meanwhile, and is looked at anew.
             return;
         }

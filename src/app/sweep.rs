@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config;
 use crate::frontend::Shared;
 use crate::registry::{Entry, Limits, SWEEP};
+use crate::secrets::Account;
 
 pub fn limits(client: &config::Client) -> Limits {
     Limits {
@@ -36,11 +37,18 @@ async fn kill(shared: Arc<Shared>, entry: Arc<Entry>) {
         entry.interrupt();
         return;
     };
-    let Some(account) = shared.vault.current().account(&entry.user()).cloned() else { return };
+    let Some(account) = account(&shared, &entry) else { return };
     let identity = identity(Arc::clone(&account.target.username));
     if let Err(error) = pool.kill(&identity, &account, aim.connection.id, true).await {
         tracing::warn!(session = entry.id, %error, "could not end a statement that runs too long");
     }
+}
+
+/// As it is now, or as it was when the client logged in: one that is in the secrets no longer may still
+/// have a statement that must end.
+pub(super) fn account(shared: &Shared, entry: &Entry) -> Option<Arc<Account>> {
+    let now = shared.vault.current();
+    now.account(&entry.user()).cloned().or_else(|| entry.account())
 }
 
 pub(super) fn identity(username: Arc<str>) -> crate::backend::Identity {

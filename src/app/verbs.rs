@@ -1,12 +1,13 @@
 //! What an operator of the console can have done. A new verb is one more in the list.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::reload::Ask;
-use super::sweep::identity;
+use super::sweep::{account, identity};
 use crate::admin::sql::{Argument, Done, Refusal, Running, Takes, Verb};
 use crate::backend::BackendError;
 use crate::cluster::SwitchoverOrder;
@@ -51,7 +52,7 @@ pub fn verbs(hands: Hands) -> Vec<Verb> {
             "end its statement; the client lives",
             kill_query,
         ),
-        verb(&hands, "RELOAD", Takes::Nothing, "read the secrets again, as SIGHUP does", reload),
+        verb(&hands, "RELOAD", Takes::Nothing, "read the secrets again", reload),
         verb(
             &hands,
             "SHUTDOWN",
@@ -79,22 +80,18 @@ where
     Verb { words, takes, does, run }
 }
 
-/// Between two looks at whether transactions have ended.
-const LOOK: Duration = Duration::from_millis(20);
-
 async fn pause(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
     let cluster = &hands.shared.cluster;
     cluster.pause();
     let until = Instant::now() + hands.settings.pool.borrow_timeout;
-    while cluster.in_use() > 0 && cluster.is_paused() && Instant::now() < until {
-        tokio::time::sleep(LOOK).await;
-    }
-    let left = match (cluster.is_paused(), cluster.in_use()) {
+    let quiet = cluster.until_all_quiet(until).await;
+    let left = match (cluster.is_paused(), quiet) {
         (false, _) => "resumed meanwhile".to_owned(),
-        (true, 0) => "paused; no connection is in use".to_owned(),
-        (true, left) => format!(
-            "paused; {left} connections are still in use: transactions, or clients that hold one \
-             (SHOW PINS)"
+        (true, true) => "paused; no connection is in use".to_owned(),
+        (true, false) => format!(
+            "paused; {} connections are still in use: transactions, or clients that hold one \
+             (SHOW PINS)",
+            cluster.in_use()
         ),
     };
     Ok(Done::Saying(vec![left]))
@@ -106,11 +103,14 @@ async fn resume(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
     Ok(Done::Saying(vec![said.to_owned()]))
 }
 
+/// That a switchover may take, in seconds.
+const LONGEST: u64 = 3600;
+
 async fn switch_over(hands: Arc<Hands>, order: Argument) -> Result<Done, Refusal> {
     let Argument::Move { to, within, force } = order else { return Ok(Done::Silently) };
     // Who waits from the beginning shall not wait in vain.
     let usual = hands.settings.pool.borrow_timeout / 2;
-    let within = within.map_or(usual, Duration::from_secs);
+    let within = within.map_or(usual, |seconds| Duration::from_secs(seconds.min(LONGEST)));
     let order = SwitchoverOrder { to, within, force };
     let done = hands.shared.cluster.switch_over(order).await;
     let done = done.map_err(|error| Refusal::Failed(format!("No switchover: {error}")))?;
@@ -177,10 +177,9 @@ async fn end_on_server(
     // Held until the KILL is done: the connection cannot pass to another session meanwhile.
     let Some(aim) = entry.aim(!query_only) else { return Ok(()) };
     let Some(pool) = shared.cluster.pool_of(aim.connection.target) else { return Ok(()) };
-    let generation = shared.vault.current();
-    let account = generation.account(&entry.user()).ok_or(BackendError::NoAccount)?;
+    let account = account(shared, entry).ok_or(BackendError::NoAccount)?;
     let identity = identity(Arc::clone(&account.target.username));
-    pool.kill(&identity, account, aim.connection.id, query_only).await
+    pool.kill(&identity, &account, aim.connection.id, query_only).await
 }
 
 async fn reload(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
@@ -194,7 +193,7 @@ async fn reload(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
     let mut lines =
         vec![format!("the secrets were read again{said}: generation {}", reloaded.generation)];
     lines.extend(reloaded.warnings);
-    lines.push("everything else stays until a restart".to_owned());
+    lines.push("the configuration stays until a restart".to_owned());
     Ok(Done::Saying(lines))
 }
 

@@ -135,7 +135,7 @@ pub fn elect(before: &Topology, targets: &[Observation]) -> Topology {
         },
     };
     let changed = primary.is_some() && primary != before.primary;
-    let replicas = places(targets, |it| it.reads() && it.strikes == 0);
+    let replicas = readers(primary, targets);
     let epoch = before.epoch + u64::from(changed);
     let (hold, drained) = (before.hold, before.drained.clone());
     Topology { primary, epoch, rivals, stale, replicas, hold, drained }
@@ -182,6 +182,25 @@ impl Observation {
             Role::Replica => self.seen.is_some(),
         };
         reads && !self.is_down && !self.is_behind
+    }
+}
+
+/// Who is fit to be read from, and does not follow a target that was left behind: what that one has is
+/// all that such a replica will ever have, and it is not late with it.
+fn readers(primary: Option<usize>, targets: &[Observation]) -> Vec<usize> {
+    let mut fit = places(targets, |it| it.reads() && it.strikes == 0);
+    let Some(primary) = primary else { return fit };
+    let source = |at: usize| {
+        let source = targets.get(at)?.seen.as_ref()?.source.as_ref()?;
+        let is = |it: &Observation| it.seen.as_ref().is_some_and(|it| it.identity == *source);
+        targets.iter().position(is).filter(|_| !source.is_empty())
+    };
+    loop {
+        let before = fit.clone();
+        fit.retain(|at| source(*at).is_none_or(|it| it == primary || before.contains(&it)));
+        if fit.len() == before.len() {
+            return fit;
+        }
     }
 }
 
@@ -341,6 +360,34 @@ mod tests {
         targets[0].role = Role::Replica;
         let others = elect(&Topology { epoch: 1, ..Topology::default() }, &targets);
         assert_eq!(others.replicas, [0]);
+    }
+
+    /// After a switchover the others follow the old primary until somebody tells them.
+    #[test]
+    fn who_follows_somebody_left_behind_is_not_read_from() {
+        let follows = |at: usize, source: Option<&str>| {
+            let mut target = target(at, REPLICA);
+            target.seen.as_mut().unwrap().source = source.map(str::to_owned);
+            target
+        };
+        let mut targets = [
+            target(0, UP),
+            follows(1, Some("0")),
+            follows(2, Some("1")),
+            follows(3, Some("elsewhere")),
+            follows(4, None),
+        ];
+        let before = Topology { primary: Some(0), epoch: 1, ..Topology::default() };
+        assert_eq!(elect(&before, &targets).replicas, [1, 2, 3, 4]);
+        // The first is read-only now and replicates from nobody, the last was promoted.
+        targets[0] = target(0, REPLICA);
+        targets[0].is_behind = true;
+        targets[4] = target(4, PROMOTED);
+        let after = elect(&before, &targets);
+        assert_eq!((after.primary, &*after.replicas), (Some(4), &[3][..]));
+        // Until there is a primary, what is there is read.
+        targets[4] = target(4, REPLICA);
+        assert_eq!(elect(&before, &targets).replicas, [1, 2, 3, 4]);
     }
 
     #[test]

@@ -61,35 +61,33 @@ impl Cluster {
         self.pools().map(Pool::in_use).sum()
     }
 
-    /// `None`: somebody else holds it.
-    pub(super) fn hold_primary(self: &Arc<Self>) -> Option<Holding> {
-        let free = self.hold(|holds| !std::mem::replace(&mut holds.switching, true));
-        free.then(|| Holding(Arc::clone(self)))
+    /// By one at a time.
+    pub(super) fn hold_primary(self: &Arc<Self>) -> Holding {
+        self.hold(|holds| holds.switching = true);
+        Holding(Arc::clone(self))
+    }
+
+    /// The same of all that is held by a pause.
+    pub async fn until_all_quiet(&self, until: Instant) -> bool {
+        quiet(|| self.in_use(), until).await
     }
 
     /// Returns when nobody uses a connection of this pool, which is held; `false`: not in time.
     /// Cancel-safe.
     pub(super) async fn until_quiet(&self, pool: &Pool, until: Instant) -> bool {
-        let mut quiet = 0;
-        // Twice: who looked at the hold before it was there may have a seat a moment later.
-        while quiet < 2 {
-            quiet = if pool.in_use() == 0 { quiet + 1 } else { 0 };
-            if Instant::now() >= until {
-                return false;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        true
+        quiet(|| pool.in_use(), until).await
     }
 
     /// Gives back what came while a hold began, or while its target ceased to be the primary.
     pub(super) fn unless_held(&self, borrowed: Borrowed) -> Option<Borrowed> {
-        if self.writer_at() == Some(borrowed.pool().target()) {
-            return Some(borrowed);
-        }
-        let state = Arc::clone(&borrowed.state);
-        borrowed.give_back(&state);
-        None
+        let serves = self.writer_at() == Some(borrowed.pool().target());
+        serves_or_back(borrowed, serves)
+    }
+
+    /// The same of one that is to be read from.
+    pub(super) fn unless_left(&self, borrowed: Borrowed) -> Option<Borrowed> {
+        let serves = self.reads(&self.topology.borrow(), borrowed.pool().target());
+        serves_or_back(borrowed, serves)
     }
 
     fn hold<T>(&self, change: impl FnOnce(&mut Holds) -> T) -> T {
@@ -103,4 +101,26 @@ impl Cluster {
         self.writer.store(writer, std::sync::atomic::Ordering::SeqCst);
         answer
     }
+}
+
+async fn quiet(in_use: impl Fn() -> usize, until: Instant) -> bool {
+    let mut quiet = 0;
+    // Twice: who looked at the hold before it was there may have a seat a moment later.
+    while quiet < 2 {
+        quiet = if in_use() == 0 { quiet + 1 } else { 0 };
+        if Instant::now() >= until {
+            return false;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    true
+}
+
+fn serves_or_back(borrowed: Borrowed, serves: bool) -> Option<Borrowed> {
+    if serves {
+        return Some(borrowed);
+    }
+    let state = Arc::clone(&borrowed.state);
+    borrowed.give_back(&state);
+    None
 }

@@ -38,6 +38,8 @@ pub struct Cluster {
     /// The primary while it may be borrowed from, to be read without a lock; else [`NOBODY`].
     writer: AtomicUsize,
     holds: Mutex<Holds>,
+    /// In the hands of the one switchover that is under way.
+    switching: tokio::sync::Mutex<()>,
     rules: Rules,
     credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
@@ -76,6 +78,7 @@ impl Cluster {
             topology: watch::Sender::new(Topology::default()),
             writer: AtomicUsize::new(NOBODY),
             holds: Mutex::default(),
+            switching: tokio::sync::Mutex::default(),
             rules,
             credentials,
             metrics,
@@ -105,7 +108,10 @@ impl Cluster {
         };
         member.learn(&means, || self.note(member, None)).await;
         if !self.may_move() {
-            self.adopt(Topology { primary: Some(at), epoch: 1, ..Topology::default() }, &[]);
+            let seen = self.seen();
+            // What an operator holds back is held back still.
+            let before = self.topology.borrow().clone();
+            self.adopt(Topology { primary: Some(at), epoch: 1, ..before }, &seen);
             return;
         }
         loop {
@@ -201,10 +207,13 @@ impl Cluster {
             && !self.may_move()
             && let Some(pool) = self.writer_at().and_then(|at| self.pool_of(at))
         {
+            let started = Instant::now();
             let borrowed = pool.borrow(want).await?;
             if let Some(borrowed) = self.unless_held(borrowed) {
                 return Ok(borrowed);
             }
+            let patience = want.patience.saturating_sub(started.elapsed());
+            return self.borrow_from_whoever(&Want { patience, ..*want }, access).await;
         }
         self.borrow_from_whoever(want, access).await
     }
@@ -252,7 +261,7 @@ impl Cluster {
                     let borrowed = borrowed?;
                     let serves = match access {
                         Access::ReadWrite => self.unless_held(borrowed),
-                        Access::ReadOnly => Some(borrowed),
+                        Access::ReadOnly => self.unless_left(borrowed),
                     };
                     if let Some(borrowed) = serves {
                         return Ok(borrowed);

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use super::Cluster;
 use super::elect::{Lag, Observation};
 use super::member::Member;
-use super::probe::look;
+use super::probe::{look, replication, sighting};
 use crate::backend::{BackendError, Connection, Credentials};
+use crate::config::Role;
 use crate::pool::Pool;
 
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub struct Switched {
     pub quiet_after: Duration,
 }
 
-/// But for the last two, the old primary is what it was.
+/// But for [`Self::Stuck`], [`Self::Doubtful`] and [`Self::Unseen`] the old primary is what it was.
 #[derive(Debug, thiserror::Error)]
 pub enum SwitchoverError {
     #[error("there is no target {name:?}; there are {known}")]
@@ -66,6 +67,13 @@ pub enum SwitchoverError {
     Stuck { what: Box<Self>, name: String, error: BackendError },
     #[error("{name:?} may be taking writes or not, and {old:?} is read-only: {error}")]
     Doubtful { name: String, old: String, error: BackendError },
+    #[error(
+        "{name:?} takes writes now, but is not taken for the primary{}",
+        .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+    )]
+    Unseen { name: String, why: Option<String> },
+    #[error("{0:?} is not what it was a moment ago: somebody else moves the primary")]
+    Moved(String),
     #[error("Tidegate is stopping")]
     Stopping,
 }
@@ -105,28 +113,37 @@ impl Cluster {
         order: &SwitchoverOrder,
     ) -> Result<Switched, SwitchoverError> {
         let (old, new) = self.sides(&order.to)?;
+        let _alone = self.switching.try_lock().map_err(|_| SwitchoverError::UnderWay)?;
         for member in [old, new] {
             let seen = look(member, &self.credentials, self.rules.failover.probe_timeout).await;
             self.note(member, seen.ok());
         }
-        let (old, new) = self.fit_sides(old, new)?;
+        self.are_fit(old, new)?;
         try_out(old, new, &self.credentials).await?;
         let began = Instant::now();
         let until = began + order.within;
-        let holding = self.hold_primary().ok_or(SwitchoverError::UnderWay)?;
+        let holding = self.hold_primary();
         self.quiet(old, order, began).await?;
         let quiet_after = began.elapsed();
         let mut old_side = Side::of(old, &self.credentials).await?;
         let mut new_side = Side::of(new, &self.credentials).await?;
-        if let Err(error) = hand_over(&mut old_side, &mut new_side, until).await {
+        // Somebody else may have moved it meanwhile.
+        old_side.is_still(false, None).await?;
+        let source = self.identity_of(old);
+        new_side.is_still(true, source.as_deref()).await?;
+        if let Err(error) = hand_over(&mut old_side, &mut new_side, until, &self.credentials).await
+        {
             return Err(old_side.back(error, &self.credentials).await);
         }
         // The old one is looked at first: two that take writes would be refused both.
         drop(old_side);
         self.until_seen(old, |primary| primary != Some(old.at)).await;
         drop(new_side);
-        self.until_seen(new, |primary| primary == Some(new.at)).await;
+        let is_seen = self.until_seen(new, |primary| primary == Some(new.at)).await;
         drop(holding);
+        if !is_seen {
+            return Err(SwitchoverError::Unseen { name: new.name.clone(), why: self.why_nobody() });
+        }
         let (from, to) = (old.name.clone(), new.name.clone());
         Ok(Switched { from, to, paused: began.elapsed(), quiet_after })
     }
@@ -144,23 +161,27 @@ impl Cluster {
     }
 
     /// By what was seen of them last, which is now.
-    fn fit_sides<'a>(
-        &'a self,
-        old: &'a Member,
-        new: &'a Member,
-    ) -> Result<(&'a Member, &'a Member), SwitchoverError> {
+    fn are_fit(&self, old: &Member, new: &Member) -> Result<(), SwitchoverError> {
         if self.primary().is_none_or(|primary| primary.at != old.at) {
             return Err(SwitchoverError::NoPrimary(self.why_nobody()));
         }
         let seen = self.seen();
         let why = match (seen.get(old.at), seen.get(new.at)) {
+            _ if self.topology.borrow().drained.contains(&new.at) => Some("it is drained"),
+            _ if seen.iter().any(|it| it.role == Role::Primary) => {
+                Some("the configuration says who is the primary (role = \"primary\")")
+            }
             (Some(old), Some(new)) => unfit(old, new),
             _ => Some("it has not been seen"),
         };
         match why {
             Some(why) => Err(SwitchoverError::Unfit { name: new.name.clone(), why }),
-            None => Ok((old, new)),
+            None => Ok(()),
         }
+    }
+
+    fn identity_of(&self, member: &Member) -> Option<String> {
+        self.seen().get(member.at)?.seen.as_ref().map(|seen| seen.identity.clone())
     }
 
     async fn quiet(
@@ -184,10 +205,11 @@ impl Cluster {
     }
 
     /// Statements go on once the election knows.
-    async fn until_seen(&self, member: &Member, is_seen: impl Fn(Option<usize>) -> bool) {
+    async fn until_seen(&self, member: &Member, is_seen: impl Fn(Option<usize>) -> bool) -> bool {
         let mut topology = self.topology.subscribe();
         member.suspected.notify_one();
-        let _ = tokio::time::timeout(SEEN, topology.wait_for(|now| is_seen(now.primary))).await;
+        let seen = topology.wait_for(|now| is_seen(now.primary));
+        tokio::time::timeout(SEEN, seen).await.is_ok_and(|seen| seen.is_ok())
     }
 }
 
@@ -196,7 +218,9 @@ fn unfit(old: &Observation, new: &Observation) -> Option<&'static str> {
     let (Some(old), Some(seen)) = (&old.seen, &new.seen) else {
         return Some("it has not been seen");
     };
-    if new.strikes > 0 {
+    if new.role == Role::Replica {
+        Some("the configuration says that it is never the primary (role = \"replica\")")
+    } else if new.strikes > 0 {
         Some("it does not answer")
     } else if !seen.read_only {
         Some("it takes writes already")
@@ -218,7 +242,7 @@ async fn try_out(
     new: &Member,
     credentials: &Credentials,
 ) -> Result<(), SwitchoverError> {
-    for (member, is_new) in [(old, false), (new, true)] {
+    for member in [old, new] {
         let mut side = Side::of(member, credentials).await?;
         let unfit = |why| Err(SwitchoverError::Unfit { name: member.name.clone(), why });
         let question =
@@ -227,7 +251,7 @@ async fn try_out(
         if !matches!(answer.as_deref(), Some("ON" | "1")) {
             return unfit("replication there is not by GTID");
         }
-        side.ask("trying the privilege to make it read-only", side.same(is_new), STEP).await?;
+        side.ask("trying the privilege to make it read-only", side.same(), STEP).await?;
     }
     Ok(())
 }
@@ -237,10 +261,11 @@ async fn hand_over(
     old: &mut Side<'_>,
     new: &mut Side<'_>,
     until: Instant,
+    credentials: &Credentials,
 ) -> Result<(), SwitchoverError> {
     let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-    // Transactions of others, which are not ours to wait for.
-    let limit = format!("SET SESSION lock_wait_timeout = {}", left().as_secs().max(1));
+    // Transactions of others, which are not ours to wait for. It counts for each of two locks.
+    let limit = format!("SET SESSION lock_wait_timeout = {}", (left().as_secs() / 2).max(1));
     old.ask("limiting its wait", &limit, STEP).await?;
     old.ask("making it read-only", old.read_only(), left() + MARGIN).await?;
     let position = old.ask("asking for its position", old.position(), STEP).await?;
@@ -251,11 +276,14 @@ async fn hand_over(
     if applied.as_deref() != Some("0") {
         return Err(SwitchoverError::Behind { name: new.member.name.clone(), waited });
     }
-    new.ask("ending its replication", "STOP REPLICA", STEP).await?;
+    if let Err(error) = new.ask("ending its replication", "STOP REPLICA", STEP).await {
+        new.replicate_again(credentials).await;
+        return Err(error);
+    }
     match new.ask("making it writable", WRITABLE, STEP).await {
         Ok(_) => {}
         Err(SwitchoverError::Failed { error: BackendError::Refused(refusal), doing, name }) => {
-            let _ = new.ask("replicating again", "START REPLICA", STEP).await;
+            new.replicate_again(credentials).await;
             let error = BackendError::Refused(refusal);
             return Err(SwitchoverError::Failed { name, doing, error });
         }
@@ -355,17 +383,46 @@ impl<'a> Side<'a> {
         }
     }
 
+    async fn replicate_again(&mut self, credentials: &Credentials) {
+        let again = match self.reach(credentials).await {
+            Ok(()) => self.ask("replicating again", "START REPLICA", STEP).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = again {
+            tracing::error!(target = self.member.name, %error, "it does not replicate any more");
+        }
+    }
+
     fn read_only(&self) -> &'static str {
         if self.mariadb() { "SET GLOBAL read_only = 1" } else { "SET GLOBAL super_read_only = 1" }
     }
 
-    /// Sets it to what it is.
-    fn same(&self, read_only: bool) -> &'static str {
-        match (read_only, self.mariadb()) {
-            (false, _) => "SET GLOBAL read_only = 0",
-            (true, false) => "SET GLOBAL super_read_only = 1",
-            (true, true) => "SET GLOBAL read_only = 1",
+    /// Sets it to what it is, whatever that is by then.
+    fn same(&self) -> &'static str {
+        if self.mariadb() {
+            "SET GLOBAL read_only = @@GLOBAL.read_only"
+        } else {
+            "SET GLOBAL super_read_only = @@GLOBAL.super_read_only"
         }
+    }
+
+    /// Looked at once more, with its link in hand: read-only or not, and whose replica.
+    async fn is_still(
+        &mut self,
+        read_only: bool,
+        source: Option<&str>,
+    ) -> Result<(), SwitchoverError> {
+        let moved = || SwitchoverError::Moved(self.member.name.clone());
+        let Some(mut connection) = self.link.take() else { return Err(moved()) };
+        let looked = tokio::time::timeout(STEP, async {
+            let seen = sighting(&mut connection).await?;
+            let told = if source.is_some() { replication(&mut connection).await?.0 } else { None };
+            Ok::<_, BackendError>((seen.read_only, told))
+        });
+        let Ok(Ok((is_read_only, told))) = looked.await else { return Err(moved()) };
+        *self.link = Some(connection);
+        let follows = source.is_none_or(|source| told.as_deref() == Some(source));
+        if is_read_only == read_only && follows { Ok(()) } else { Err(moved()) }
     }
 
     fn position(&self) -> &'static str {
@@ -409,6 +466,8 @@ mod tests {
         };
         told(&Observation::default(), "not been seen");
         told(&Observation { strikes: 1, ..seen(replica.clone()) }, "does not answer");
+        let fixed = Observation { role: Role::Replica, ..seen(replica.clone()) };
+        told(&fixed, "never the primary");
         told(&seen(Sighting { read_only: false, ..replica.clone() }), "takes writes");
         told(&seen(Sighting { lag: Lag::Stopped, ..replica.clone() }), "does not replicate");
         told(&seen(Sighting { source: Some("3".into()), ..replica.clone() }), "from the primary");

@@ -1,9 +1,11 @@
 //! COM_CHANGE_USER: a new login on the same wire, answered without a server.
 
+use std::time::Instant;
+
 use bytes::BytesMut;
 
 use super::End;
-use super::greet::{fallback, fit_for_clients, hold_back, identity, ledger_login};
+use super::greet::{fallback, fit_for_clients, hold_back, host, identity, ledger_login};
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
@@ -32,6 +34,12 @@ impl Session {
         if let Err(word) = fit_for_clients(&self.shared, request.collation) {
             return self.refuse_and_end(&word, 1, End::LoginRefused).await;
         }
+        let peer = self.presence.peer.clone();
+        if self.shared.throttle.is_blocked(&peer, &request.user, Instant::now()) {
+            self.shared.metrics.client.logins.of(LoginOutcome::Blocked).inc();
+            let word = Word::blocked(&request.user, host(&peer));
+            return self.refuse_and_end(&word, 1, End::Blocked).await;
+        }
         let account = self.shared.vault.current().account(&request.user).cloned();
         let mut verifier = Verifier::new(Nonce::random(), account.clone(), fallback(&self.shared));
         let mut seq = 1;
@@ -57,7 +65,7 @@ impl Session {
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
         let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
         (self.identity, self.secrets) = (identity(&self.shared, &account, meaning), 0);
-        self.presence.set_user(&account.username);
+        self.presence.set_account(&account);
         self.presence.set_attributes(&request.attributes);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());

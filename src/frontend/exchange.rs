@@ -111,6 +111,10 @@ impl Session {
     /// `Err(None)`: the client is gone.
     pub(super) async fn borrow(&mut self) -> Result<Borrowed, Option<Word>> {
         self.refresh_account();
+        // It logged in while its user was taken out of the secrets.
+        if self.presence.doomed() == Some(Doom::Revoked) && !self.ledger.in_transaction() {
+            return Err(Some(Word::doomed(Doom::Revoked)));
+        }
         let ready = self.shared.cluster.borrow_at_once(&self.want(), self.access);
         let mut borrowed = match ready {
             Some(borrowed) => borrowed,
@@ -173,7 +177,6 @@ impl Session {
                 self.account = Arc::clone(account);
                 self.identity = identity(&generation, account, self.identity.meaning);
             }
-            // It logged in while the secrets changed.
             None => self.presence.doom(Doom::Revoked),
         }
     }

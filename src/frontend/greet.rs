@@ -172,7 +172,7 @@ impl Guest {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
             };
             // Before the client knows that its id is good: it may be killed by it at once.
-            self.presence.set_user(&account.username);
+            self.presence.set_account(&account);
             self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
             Ok((account, admitted))
@@ -354,6 +354,6 @@ pub(super) fn fit_for_clients(shared: &Shared, collation: u16) -> Result<(), Wor
     Ok(())
 }
 
-fn host(peer: &str) -> &str {
+pub(super) fn host(peer: &str) -> &str {
     peer.rsplit_once(':').map_or("localhost", |(host, _)| host)
 }

@@ -208,12 +208,13 @@ impl Pool {
         }
     }
 
-    /// What a connection was to be made from is not needed now. Nobody is told: it would be the
-    /// borrower itself, over and over.
+    /// What a connection was to be made from is not needed now, but somebody may have looked for it
+    /// meanwhile. The borrower itself does not listen: it has given up its seat.
     fn put_by(&self, source: Source) {
         if let Source::Other(live, _) = source {
             self.0.metrics.server.connections.of(ServerState::Idle).inc();
             lock(&self.0.shelf).put(live, Instant::now());
+            self.0.arrived.notify_one();
         }
     }
 

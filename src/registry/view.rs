@@ -137,6 +137,7 @@ impl Wire {
 mod tests {
     use super::super::Registry;
     use super::*;
+    use crate::secrets::{Account, Password};
     use crate::session::{Charset, Pin};
 
     #[test]
@@ -148,7 +149,13 @@ mod tests {
         assert_eq!((&*stranger.user, stranger.activity), ("", Activity::LoggingIn));
         assert_eq!((stranger.entrance, stranger.server, stranger.schema()), (door, None, None));
 
-        presence.set_user(&"app".into());
+        presence.set_account(&Arc::new(Account::new(
+            "app".into(),
+            Password::new("p"),
+            None,
+            None,
+            None,
+        )));
         presence.set_attributes(&[("program_name".into(), "shop".into())]);
         presence.set_wire(Wire { tls: true, compressed: false });
         let state = Arc::new(SessionState::new(Some("a"), &Charset::canonical(), false));

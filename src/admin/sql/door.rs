@@ -31,6 +31,9 @@ const LOGIN_PACKET: usize = 128 * 1024;
 const LONGEST_NAME: usize = 32;
 
 /// After an accept that failed (no descriptors left, say) there is no hurry.
+/// Whoever guesses shall not do so at full speed.
+const DENIED: Duration = Duration::from_secs(1);
+
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// For the last words to an operator who may not be listening.
@@ -175,6 +178,7 @@ impl Guest {
         let shown: String = login.user.chars().take(LONGEST_NAME).collect();
         let (Verdict::Accept { fast_auth_ok }, Some(rights)) = (verdict, rights) else {
             tracing::warn!(peer = %self.peer, operator = shown, "refused a login to the console");
+            tokio::time::sleep(DENIED).await;
             let with_password = !login.auth_response.is_empty();
             return self.refuse(&Word::bad_login(&login.user, with_password)).await;
         };
