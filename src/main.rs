@@ -4,11 +4,13 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use tidegate::app::cli::{self, Command, Failure};
-use tidegate::app::{self, check, status};
+use tidegate::app::{self, Folding, check, status};
 use tidegate::config::{Choice, Log, LogFormat, Mistakes, Source};
 use tidegate::lifecycle::Lifecycle;
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let config = std::env::var_os(cli::CONFIG_VARIABLE);
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
 
 fn run(source: &Source) -> Result<(), Failure> {
     let settings = source.load(cli::environment())?;
-    log(&settings.log)?;
+    let folding = log(&settings.log)?;
     app::forbid_cores();
     let workers = app::workers().map_err(|wrong| Mistakes::new(vec![wrong]))?;
     // One worker needs nothing of what several need to share their work.
@@ -31,7 +33,11 @@ fn run(source: &Source) -> Result<(), Failure> {
         _ => Builder::new_multi_thread(),
     };
     let runtime = builder.worker_threads(workers).enable_all().build()?;
-    let ended = runtime.block_on(app::run(settings, Lifecycle::new()));
+    let ended = runtime.block_on(async {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn("log", folding.tell(lifecycle.clone()));
+        app::run(settings, lifecycle).await
+    });
     // A name that is still being resolved must not keep the process.
     runtime.shutdown_background();
     ended
@@ -45,16 +51,23 @@ fn check(source: &Source, connect: bool) -> Result<(), Failure> {
 }
 
 /// To standard error; `RUST_LOG`, where set, wins over the configured level.
-fn log(log: &Log) -> Result<(), Failure> {
+fn log(log: &Log) -> Result<Folding, Failure> {
     let level = log.level.as_str();
     let filter = match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter).map_err(Failure::other)?,
         _ => EnvFilter::try_new(level).map_err(Failure::other)?,
     };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let folding = Folding::default();
     match log.format {
-        LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            let subscriber = subscriber.with_ansi(io::stderr().is_terminal()).finish();
+            subscriber.with(folding.clone()).try_init()
+        }
+        LogFormat::Json => {
+            subscriber.json().flatten_event(true).finish().with(folding.clone()).try_init()
+        }
     }
-    .map_err(Failure::Other)
+    .map_err(Failure::other)?;
+    Ok(folding)
 }

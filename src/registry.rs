@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bell::Bell;
 use tokio::sync::Notify;
 
-pub use view::{ClientView, Entrance, Wire};
+pub use view::{Census, ClientView, Entrance, Wire};
 
 use crate::secrets::Account;
 use crate::session::{Pins, SessionState};
@@ -255,6 +255,13 @@ impl Registry {
     /// One of them.
     pub fn client(&self, id: u32) -> Option<ClientView> {
         self.get(id).map(|entry| entry.view(self.now()))
+    }
+
+    /// All of them counted, without a copy of any.
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        self.lock().values().for_each(|entry| census.count(entry));
+        census
     }
 
     /// Wakes every session; those that can end, end.

@@ -13,7 +13,7 @@ use super::reload::Reload;
 use super::source::SecretsSource;
 use super::verbs::{Hands, verbs};
 use super::watch::Sight;
-use super::{certificates, check, drain, sweep};
+use super::{certificates, check, drain, glance, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
@@ -22,7 +22,7 @@ use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
     self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
+use crate::frontend::{self, Desks, End, Limits, Lobby, Notes, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
@@ -58,6 +58,7 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
+    glance::show_rooms(&shared).map_err(Failure::other)?;
     let (reload, ask) = Reload::new((source, sight, expiry), Arc::clone(&shared), credentials);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
@@ -173,6 +174,7 @@ pub(super) fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<
     let metrics = Metrics::new(&Labels {
         pins: &Pin::NAMES,
         client_closes: &End::NAMES,
+        refusals: &frontend::REFUSAL_CODES,
         server_closes: &CloseReason::NAMES,
         targets: &targets,
     })
@@ -225,6 +227,11 @@ fn share(
                 .failed_login_delay
                 .min(settings.client.login_timeout.unwrap_or(Duration::MAX) / 2),
             settings.client.max_failed_logins,
+        ),
+        notes: Notes::new(
+            settings.admin.digests.then(Arc::default),
+            settings.log.slow_query,
+            settings.log.slow_query_text,
         ),
     })
 }
@@ -297,6 +304,7 @@ fn rooms(shared: &Arc<Shared>, settings: &Arc<Settings>) -> Rooms {
         cluster: Arc::clone(&shared.cluster),
         library: Arc::clone(&shared.library),
         metrics: Arc::clone(&shared.metrics),
+        digests: shared.notes.digests.clone(),
         vault: Arc::clone(&shared.vault),
         settings: Arc::clone(settings),
         lifecycle: shared.lifecycle.clone(),
@@ -316,6 +324,7 @@ fn lookout(settings: &Settings, shared: &Shared) -> Arc<Lookout> {
         cluster: Arc::clone(&shared.cluster),
         registry: Arc::clone(&shared.registry),
         lifecycle: shared.lifecycle.clone(),
+        digests: shared.notes.digests.clone(),
         max_clients: settings.client.max_connections,
         endpoints: settings.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
     })

@@ -81,6 +81,7 @@ impl Session {
     }
 
     async fn refuse_and_end(&mut self, word: &Word, seq: u8, end: End) -> Result<(), End> {
+        self.shared.count_refusal(word);
         let mut out = BytesMut::with_capacity(128);
         word.put(&mut out, seq);
         let _ = self.stream.send(&out).await;

@@ -51,6 +51,7 @@ struct Guest {
     shared: Arc<Shared>,
     presence: Presence,
     access: Access,
+    came: Instant,
     /// Of the last packet read.
     seq: u8,
     /// What the greeting said.
@@ -68,7 +69,9 @@ impl Session {
         let access = entrance.access;
         let limit = shared.limits.login_timeout;
         let (offered, offered_extended) = (OFFERED, Extended::empty());
-        let guest = Guest { stream, shared, presence, access, seq: 0, offered, offered_extended };
+        let came = Instant::now();
+        let guest =
+            Guest { stream, shared, presence, access, came, seq: 0, offered, offered_extended };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -137,7 +140,7 @@ impl Guest {
             return Err(self.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
         let stream = tls.accept(self.stream).await.map_err(|error| {
-            tracing::debug!(peer = %self.presence.peer, %error, "TLS handshake failed");
+            tracing::debug!(session = self.presence.id, peer = %self.presence.peer, %error, "TLS handshake failed");
             End::Malformed
         })?;
         let mut guest = Self { stream, ..self };
@@ -178,7 +181,7 @@ impl Guest {
             Ok((account, admitted))
         } else {
             let user: String = login.user.chars().take(32).collect();
-            tracing::info!(peer, user, "refused a login");
+            tracing::info!(session = self.presence.id, peer, user, "refused a login");
             hold_back(&self.shared, &peer, &login.user).await;
             let with_password = !login.auth_response.is_empty();
             let word = Word::bad_login(&login.user, host(&peer), with_password);
@@ -198,7 +201,13 @@ impl Guest {
         let schema = schema.filter(|_| tells_schema(&self.shared));
         let reply = OkReply { status, schema, ..OkReply::default() };
         put_ok(&mut out, seq, &reply, login.capabilities & self.offered);
-        self.write(&out).await
+        self.write(&out).await?;
+        let metrics = &self.shared.metrics.client;
+        metrics.login_seconds.observe(self.came.elapsed().as_secs_f64());
+        if self.stream.tls().is_some() {
+            metrics.logins_tls.inc();
+        }
+        Ok(())
     }
 
     fn settle(self, login: &Login, account: Arc<Account>, algorithm: Option<Algorithm>) -> Session {
@@ -249,6 +258,7 @@ impl Guest {
     }
 
     async fn say(&mut self, word: &Word) {
+        self.shared.count_refusal(word);
         let mut out = BytesMut::with_capacity(128);
         word.put(&mut out, self.seq.wrapping_add(1));
         if self.write(&out).await.is_ok() {

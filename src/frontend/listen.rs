@@ -83,7 +83,9 @@ async fn greet(
 ) -> Result<(Box<Session>, Admitted), End> {
     let guest = shared.lobby.enter(Instant::now()).filter(|_| !Admitted::is_full(shared));
     let Some(guest) = guest else {
-        refuse(stream, &Word::too_many_clients()).await;
+        let word = Word::too_many_clients();
+        shared.count_refusal(&word);
+        refuse(stream, &word).await;
         return Err(End::TooMany);
     };
     let _counted = Counted::one(&shared.metrics.client.logging_in);

@@ -15,6 +15,7 @@ mod inbound;
 mod kill;
 mod listen;
 mod lobby;
+mod notes;
 mod prepare;
 mod recut;
 mod refuse;
@@ -30,11 +31,14 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use refuse::Word;
 
 pub use desk::Desks;
 pub use end::End;
 pub use listen::listen;
 pub use lobby::Lobby;
+pub use notes::Notes;
+pub use refuse::CODES as REFUSAL_CODES;
 pub use throttle::Throttle;
 
 use crate::cluster::Cluster;
@@ -65,6 +69,14 @@ pub struct Shared {
     /// And those that are not yet.
     pub lobby: Arc<Lobby>,
     pub throttle: Throttle,
+    pub notes: Notes,
+}
+
+impl Shared {
+    /// A client is told so.
+    fn count_refusal(&self, word: &Word) {
+        self.metrics.client.refusals.at(word.label()).inc();
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -5,7 +5,6 @@
 //! [`Verb::run`], which `app` gives.
 
 mod answer;
-mod digest;
 mod door;
 mod drivers;
 mod help;
@@ -34,7 +33,7 @@ use crate::metrics::Metrics;
 use crate::net::ClientSideTls;
 use crate::registry::Registry;
 use crate::secrets::Vault;
-use crate::session::Library;
+use crate::session::{Digests, Library};
 
 /// What all operators share.
 pub struct Console {
@@ -56,6 +55,8 @@ pub struct Rooms {
     pub cluster: Arc<Cluster>,
     pub library: Arc<Library>,
     pub metrics: Arc<Metrics>,
+    /// `None`: statements are not told apart.
+    pub digests: Option<Arc<Digests>>,
     pub vault: Arc<Vault>,
     pub settings: Arc<Settings>,
     pub lifecycle: Lifecycle,
