@@ -242,7 +242,8 @@ impl Session {
         incoming: Incoming,
     ) -> Result<(), End> {
         let how = if held && self.ledger.in_transaction() { Lost::Transaction } else { how };
-        let (word, pinned) = (Word::lost(how), self.ledger.would_lose());
+        let word = Word::lost(how).to(self.presence.id);
+        let pinned = self.ledger.would_lose();
         let declined = self.decline(&word, forward, incoming).await;
         self.ledger.on_lost();
         declined?;
@@ -489,7 +490,8 @@ impl Session {
             (false, true) => Lost::MayHaveRun,
             (false, false) => Lost::NotStarted,
         };
-        let (word, pinned) = (Word::lost(how), self.ledger.would_lose());
+        let word = Word::lost(how).to(self.presence.id);
+        let pinned = self.ledger.would_lose();
         self.ledger.on_refused(&(&word).into());
         self.ledger.on_lost();
         match reply.place_for_an_error() {
