@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
 use tokio::sync::Notify;
 
 use super::cli::{self, Failure};
+use super::configuration::Configuration;
+use super::doors::Doors;
+use super::log::Log;
 use super::reload::Reload;
 use super::source::SecretsSource;
 use super::verbs::{Hands, verbs};
@@ -20,14 +23,15 @@ use crate::admin::{Lookout, Sights};
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
+    self, Access, ClientTlsMode, InForce, Mistake, Mistakes, Place, Role, Settings, Source,
+    TargetTlsMode,
 };
-use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
+use crate::frontend::{ClientTls, Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
-use crate::registry::{Entrance, Registry};
+use crate::registry::Registry;
 use crate::secrets::{self, Secrets, Vault};
 use crate::session::{Library, Pin};
 
@@ -41,7 +45,12 @@ const DESKS: usize = 1024;
 const ENGINES: usize = 16;
 
 /// Serves until the drain is over.
-pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure> {
+pub async fn run(
+    settings: Settings,
+    log: Option<Log>,
+    lifecycle: Lifecycle,
+) -> Result<(), Failure> {
+    let seen = Sight::of(&Configuration::watched(&settings));
     let mistakes = files(&settings);
     if !mistakes.is_empty() {
         return Err(Mistakes::new(mistakes).into());
@@ -58,40 +67,41 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
-    let (reload, ask) = Reload::new((source, sight, expiry), Arc::clone(&shared), credentials);
-    let listeners = listen(&settings).await?;
+    let mut doors = Doors::new(Arc::clone(&shared));
+    let bound = doors.bind(&settings.endpoints).await.map_err(Failure::other)?;
     let admin = admin(&settings).await?;
     let console = console(&settings).await?;
 
     shared.cluster.start();
+    doors.open(bound, settings.admin.drain_timeout);
+    let in_force = Arc::new(InForce::from_pointee(settings));
+    let configuration =
+        Configuration::new(Arc::clone(&in_force), Arc::clone(&shared), (doors, log), seen);
+    let secrets = (source, sight, expiry);
+    let (reload, ask) = Reload::new(secrets, configuration, Arc::clone(&shared), credentials);
     lifecycle.spawn("reload", reload.run());
-    lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
-    if let Some(pair) = settings.tls_client.pair.clone().filter(|_| shared.tls.is_some()) {
-        lifecycle.spawn("certificate", certificates::keep_fresh(pair, Arc::clone(&shared)));
-    }
-    for (listener, entrance) in listeners {
-        lifecycle.spawn("listen", frontend::listen(listener, entrance, Arc::clone(&shared)));
-    }
+    lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), Arc::clone(&in_force)));
+    let pair = certificates::keep_fresh(Arc::clone(&in_force), Arc::clone(&shared));
+    lifecycle.spawn("certificate", pair);
     if let Some(listener) = admin {
-        let lookout = lookout(&settings, &shared);
+        let lookout = lookout(&in_force, &shared);
         lifecycle.spawn("lookout", Arc::clone(&lookout).keep());
         let state = http_state(&shared, lookout);
         lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
     }
-    let settings = Arc::new(settings);
     let stop = Arc::new(Notify::new());
     if let Some(listener) = console {
         let hands = Hands {
             shared: Arc::clone(&shared),
-            settings: Arc::clone(&settings),
+            settings: Arc::clone(&in_force),
             stop: Arc::clone(&stop),
             reload: ask,
         };
-        let console = Console::new(rooms(&shared, &settings), verbs(hands));
+        let console = Console::new(rooms(&shared, &in_force), verbs(hands));
         lifecycle.spawn("console", sql::listen(listener, Arc::new(console)));
     }
     lifecycle.set(Phase::Running);
-    drain::until_stopped(&settings, &shared, stop).await;
+    drain::until_stopped(&in_force, &shared, stop).await;
     Ok(())
 }
 
@@ -102,7 +112,6 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if !mistakes.is_empty() {
         return mistakes;
     }
-    let place = place_of(settings);
     // A command is run at the start, and not by whoever only looks.
     if settings.secrets_command.is_none() {
         match secrets::load(&settings.secrets) {
@@ -115,6 +124,14 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
             ),
         }
     }
+    mistakes.extend(roles(settings));
+    mistakes
+}
+
+/// Who may be the primary.
+pub(super) fn roles(settings: &Settings) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let place = place_of(settings);
     let mut not_yet = |key: &str, why: &str| mistakes.push(Mistake::new(place.clone(), key, why));
     let primaries = settings.targets.iter().filter(|target| target.role == Role::Primary);
     if primaries.count() > 1 {
@@ -127,7 +144,7 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     mistakes
 }
 
-fn place_of(settings: &Settings) -> Place {
+pub(super) fn place_of(settings: &Settings) -> Place {
     match settings.source() {
         Source::File(path) => Place::File { path: path.clone(), line: None },
         Source::Environment => Place::Environment,
@@ -137,12 +154,32 @@ fn place_of(settings: &Settings) -> Place {
 
 /// Who the configuration counts on, and the secrets do not have.
 fn unknown(settings: &Settings, secrets: &Secrets) -> Vec<Mistake> {
-    let watcher = &settings.failover.username;
-    let known = secrets.accounts.iter().any(|it| *it.username == **watcher);
-    let why = || format!("no user {watcher:?} in the secrets");
-    let mistake = (!watcher.is_empty() && !known)
-        .then(|| Mistake::new(place_of(settings), "failover.username", why()));
+    let is_known = |watcher: &str| secrets.accounts.iter().any(|it| *it.username == *watcher);
+    let mistake = unknown_watcher(settings, is_known);
     mistake.into_iter().chain(open_console(settings, secrets)).collect()
+}
+
+/// The same in a process that runs: with other secrets, or with those in force.
+pub(super) fn known(
+    settings: &Settings,
+    other: Option<&Secrets>,
+    vault: &Vault,
+) -> Result<(), Mistakes> {
+    let mistakes = match other {
+        Some(secrets) => unknown(settings, secrets),
+        None => {
+            let now = vault.current();
+            unknown_watcher(settings, |it| now.account(it).is_some()).into_iter().collect()
+        }
+    };
+    if mistakes.is_empty() { Ok(()) } else { Err(Mistakes::new(mistakes)) }
+}
+
+fn unknown_watcher(settings: &Settings, is_known: impl Fn(&str) -> bool) -> Option<Mistake> {
+    let watcher = &settings.failover.username;
+    let why = || format!("no user {watcher:?} in the secrets");
+    (!watcher.is_empty() && !is_known(watcher))
+        .then(|| Mistake::new(place_of(settings), "failover.username", why()))
 }
 
 /// A console that strangers can reach asks who they are.
@@ -190,11 +227,7 @@ fn share(
 ) -> Result<Shared, Failure> {
     let cluster = Cluster::new(
         targets(settings, &metrics)?,
-        Rules {
-            pool: settings.pool.clone(),
-            failover: settings.failover.clone(),
-            reads: settings.endpoints.iter().any(|it| it.access == Access::ReadOnly),
-        },
+        rules(settings),
         Arc::clone(credentials),
         Arc::clone(&metrics),
         lifecycle.clone(),
@@ -209,24 +242,31 @@ fn share(
         buffers: Shelf::new(BUFFERS),
         desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
-        tls: client_tls(settings)?.map(ArcSwap::from_pointee),
-        tls_required: settings.tls_client.mode == ClientTlsMode::Required,
-        limits: Limits {
-            max_connections: settings.client.max_connections,
-            login_timeout: settings.client.login_timeout,
-            borrow_timeout: settings.pool.borrow_timeout,
-        },
+        tls: ArcSwap::from_pointee(ClientTls {
+            side: client_tls(settings)?.map(Arc::new),
+            required: settings.tls_client.mode == ClientTlsMode::Required,
+        }),
+        limits: Limits::new(&settings.client, &settings.pool),
         clients: AtomicUsize::new(0),
         lobby: Arc::new(Lobby::new(settings.client.max_logging_in)),
         throttle: Throttle::new(
-            // There must be time to be told.
-            settings
-                .client
-                .failed_login_delay
-                .min(settings.client.login_timeout.unwrap_or(Duration::MAX) / 2),
+            failed_login_delay(&settings.client),
             settings.client.max_failed_logins,
         ),
     })
+}
+
+pub(super) fn rules(settings: &Settings) -> Rules {
+    Rules {
+        pool: settings.pool.clone(),
+        failover: settings.failover.clone(),
+        reads: settings.endpoints.iter().any(|it| it.access == Access::ReadOnly),
+    }
+}
+
+/// There must be time to be told.
+pub(super) fn failed_login_delay(client: &config::Client) -> Duration {
+    client.failed_login_delay.min(client.login_timeout.unwrap_or(Duration::MAX) / 2)
 }
 
 fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
@@ -263,18 +303,6 @@ pub(super) fn dialer(
     Ok(dialer)
 }
 
-async fn listen(settings: &Settings) -> Result<Vec<(Listener, Entrance)>, Failure> {
-    let mut listeners = Vec::new();
-    for (endpoint, at) in settings.endpoints.iter().zip(0..) {
-        let listener = Listener::bind(&endpoint.listen).await.map_err(|error| {
-            Failure::other(format!("cannot listen on {}: {error}", endpoint.listen))
-        })?;
-        tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
-        listeners.push((listener, Entrance { endpoint: at, access: endpoint.access }));
-    }
-    Ok(listeners)
-}
-
 async fn admin(settings: &Settings) -> Result<Option<Listener>, Failure> {
     let Some(address) = &settings.admin.http else { return Ok(None) };
     let bound = Listener::bind_unguarded(address).await;
@@ -291,7 +319,7 @@ async fn console(settings: &Settings) -> Result<Option<Listener>, Failure> {
         .map_err(|error| Failure::other(format!("cannot listen on {door} (admin.sql): {error}")))
 }
 
-fn rooms(shared: &Arc<Shared>, settings: &Arc<Settings>) -> Rooms {
+fn rooms(shared: &Arc<Shared>, settings: &Arc<InForce>) -> Rooms {
     Rooms {
         registry: Arc::clone(&shared.registry),
         cluster: Arc::clone(&shared.cluster),
@@ -307,17 +335,16 @@ fn rooms(shared: &Arc<Shared>, settings: &Arc<Settings>) -> Rooms {
 /// As it is when somebody comes.
 fn tls(shared: &Arc<Shared>) -> Arc<sql::Tls> {
     let shared = Arc::clone(shared);
-    Arc::new(move || shared.tls.as_ref().map(ArcSwap::load_full))
+    Arc::new(move || shared.tls.load().side.clone())
 }
 
-fn lookout(settings: &Settings, shared: &Shared) -> Arc<Lookout> {
+fn lookout(settings: &Arc<InForce>, shared: &Shared) -> Arc<Lookout> {
     Lookout::new(Sights {
         metrics: Arc::clone(&shared.metrics),
         cluster: Arc::clone(&shared.cluster),
         registry: Arc::clone(&shared.registry),
         lifecycle: shared.lifecycle.clone(),
-        max_clients: settings.client.max_connections,
-        endpoints: settings.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
+        settings: Arc::clone(settings),
     })
 }
 
@@ -336,4 +363,8 @@ fn http_state(shared: &Arc<Shared>, lookout: Arc<Lookout>) -> HttpState {
             },
         }),
     }
+}
+
+pub(super) fn seconds_since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::config::Settings;
+use crate::config::InForce;
 use crate::frontend::Shared;
 use crate::lifecycle::Phase;
 use crate::registry::Doom;
@@ -18,10 +18,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// For COM_QUITs to the servers at the very end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>, asked: Arc<Notify>) {
+pub(super) async fn until_stopped(settings: &InForce, shared: &Arc<Shared>, asked: Arc<Notify>) {
     let mut signals = Signals::new(asked);
     signals.stop().await;
-    drain(settings.admin.drain_timeout, shared, &mut signals).await;
+    let limit = settings.load().admin.drain_timeout;
+    drain(limit, shared, &mut signals).await;
     shared.lifecycle.set(Phase::Stopped);
     for pool in shared.cluster.pools() {
         pool.close();

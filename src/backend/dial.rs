@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use bytes::BytesMut;
 
 use super::connection::{Connection, Identity};
@@ -30,7 +31,7 @@ const LOGIN_COLLATION: u8 = 45;
 pub struct Dialer {
     pub address: Address,
     /// `None`: TLS is off.
-    pub tls: Option<TargetTls>,
+    tls: ArcSwapOption<TargetTls>,
     /// For the whole of a dial.
     pub timeout: Duration,
     /// Its connections are to be ended from outside, should the target be found dead.
@@ -47,7 +48,7 @@ impl Dialer {
     pub fn new(address: Address, tls: Option<TargetTls>, metrics: Arc<Metrics>) -> Self {
         Self {
             address,
-            tls,
+            tls: ArcSwapOption::new(tls.map(Arc::new)),
             timeout: Duration::from_secs(10),
             severable: false,
             init_query: "".into(),
@@ -55,6 +56,11 @@ impl Dialer {
             learned: Mutex::default(),
             metrics,
         }
+    }
+
+    /// For the dials to come.
+    pub fn set_tls(&self, tls: Option<Arc<TargetTls>>) {
+        self.tls.store(tls);
     }
 
     /// Cancel-safe in that the half-made connection is closed; the server may see a login that
@@ -156,7 +162,8 @@ impl Dialer {
         (capabilities, extended): (&mut Capabilities, Extended),
     ) -> Result<(Stream, u8), BackendError> {
         let plain = seq.wrapping_add(1);
-        let Some(tls) = self.tls.as_ref().filter(|_| !stream.is_secure()) else {
+        let tls = self.tls.load_full();
+        let Some(tls) = tls.filter(|_| !stream.is_secure()) else {
             return Ok((stream, plain));
         };
         if !greeting.capabilities.contains(Capabilities::CLIENT_SSL) {

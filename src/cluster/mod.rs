@@ -8,6 +8,7 @@ mod elect;
 mod hold;
 mod member;
 mod probe;
+mod reload;
 mod switchover;
 mod view;
 
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use elect::{Hold, Lag, Observation, Sighting, Topology, elect};
@@ -40,7 +42,7 @@ pub struct Cluster {
     holds: Mutex<Holds>,
     /// In the hands of the one switchover that is under way.
     switching: tokio::sync::Mutex<()>,
-    rules: Rules,
+    rules: ArcSwap<Rules>,
     credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
@@ -49,6 +51,7 @@ pub struct Cluster {
 const NOBODY: usize = usize::MAX;
 
 /// What the configuration says of all targets.
+#[derive(Clone, Debug)]
 pub struct Rules {
     pub pool: config::Pool,
     pub failover: config::Failover,
@@ -79,7 +82,7 @@ impl Cluster {
             writer: AtomicUsize::new(NOBODY),
             holds: Mutex::default(),
             switching: tokio::sync::Mutex::default(),
-            rules,
+            rules: ArcSwap::from_pointee(rules),
             credentials,
             metrics,
             lifecycle,
@@ -100,11 +103,11 @@ impl Cluster {
     async fn tend(&self, at: usize) {
         let Some(member) = self.members.get(at) else { return };
         let means = Means {
-            settings: &self.rules.pool,
+            rules: &self.rules,
             credentials: &self.credentials,
             metrics: &self.metrics,
             lifecycle: &self.lifecycle,
-            aside: u32::from(self.may_move()),
+            aside: self.aside(),
         };
         member.learn(&means, || self.note(member, None)).await;
         if !self.may_move() {
@@ -116,11 +119,13 @@ impl Cluster {
         }
         loop {
             let generation = self.credentials.current().number;
-            let patience = self.rules.failover.probe_timeout;
-            let pause = match look(member, &self.credentials, patience).await {
+            let failover = self.rules.load().failover.clone();
+            let looked = look(member, &self.credentials, failover.probe_timeout).await;
+            let interval = failover.probe_interval;
+            let pause = match looked {
                 Ok(seen) => {
                     self.note(member, Some(seen));
-                    pace(self.rules.failover.probe_interval, self.is_calm())
+                    pace(interval, self.is_calm())
                 }
                 Err(error) => {
                     let refused = member.note_trouble(&error);
@@ -129,7 +134,7 @@ impl Cluster {
                     if !is_alive || !self.has_answered(member) {
                         self.note(member, None);
                     }
-                    let pause = pace(self.rules.failover.probe_interval, self.is_calm());
+                    let pause = pace(interval, self.is_calm());
                     if refused { pause.max(REFUSED) } else { pause }
                 }
             };
@@ -275,13 +280,13 @@ impl Cluster {
     /// The fit replica with the least to do; the primary where there is none, if it may be.
     fn reader(&self, topology: &Topology) -> Option<&Pool> {
         let replicas = topology.readers().filter_map(|at| self.pool_of(at));
-        let primary = topology.writer().filter(|_| self.rules.failover.read_only_fallback);
+        let primary = topology.writer().filter(|_| self.rules.load().failover.read_only_fallback);
         replicas.min_by_key(|pool| pool.load()).or_else(|| self.pool_of(primary?))
     }
 
     fn reads(&self, topology: &Topology, at: usize) -> bool {
         let mut readers = topology.readers().peekable();
-        let fallback = self.rules.failover.read_only_fallback && readers.peek().is_none();
+        let fallback = readers.peek().is_none() && self.rules.load().failover.read_only_fallback;
         readers.any(|reader| reader == at) || (fallback && topology.writer() == Some(at))
     }
 
@@ -378,9 +383,9 @@ impl Cluster {
             let Some(it) = seen.get_mut(member.at) else { return };
             if let Some(sighting) = looked {
                 member.set_trouble(None);
-                it.saw(sighting, self.rules.failover.max_replica_lag);
+                it.saw(sighting, self.rules.load().failover.max_replica_lag);
             } else {
-                it.missed(self.rules.failover.failures);
+                it.missed(self.rules.load().failover.failures);
                 if it.is_down
                     && let Some(pool) = member.pool()
                 {
@@ -407,7 +412,7 @@ impl Cluster {
         for member in &self.members {
             let is_primary = topology.primary == Some(member.at);
             let it = seen.get(member.at);
-            let reads = self.rules.reads && it.is_some_and(Observation::reads);
+            let reads = self.rules.load().reads && it.is_some_and(Observation::reads);
             self.metrics.server.targets_primary.at(member.at).set(i64::from(is_primary));
             let Some(pool) = member.pool() else { continue };
             pool.stand((is_primary || reads) && !topology.drained.contains(&member.at));

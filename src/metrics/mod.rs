@@ -6,6 +6,7 @@
 
 mod borrow;
 mod client;
+mod config;
 mod counted;
 mod distribution;
 mod family;
@@ -22,6 +23,7 @@ use prometheus::{Registry, TextEncoder};
 
 pub use borrow::Borrow;
 pub use client::Client;
+pub use config::Config;
 pub use counted::Counted;
 pub use distribution::Distribution;
 pub use family::{By, Family, Label};
@@ -45,6 +47,7 @@ pub struct Metrics {
     pub borrow: Borrow,
     pub session: Session,
     pub secrets: Secrets,
+    pub config: Config,
     pub errors: By<Side>,
 }
 
@@ -61,8 +64,9 @@ impl Metrics {
         let borrow = Borrow::new(&make)?;
         let session = Session::new(&make, labels)?;
         let secrets = Secrets::new(&make)?;
+        let config = Config::new(&make)?;
         let errors = make.by("tidegate_errors_total", "Errors, by whose fault.", "side")?;
-        Ok(Arc::new(Self { registry, client, server, borrow, session, secrets, errors }))
+        Ok(Arc::new(Self { registry, client, server, borrow, session, secrets, config, errors }))
     }
 
     /// Has the tasks of the process counted whenever the metrics are read.

@@ -255,10 +255,13 @@ impl Tidegate {
         fs::rename(next, self.secrets_path()).unwrap();
     }
 
-    /// Rewrites the configuration with what `change` makes of it, ports unchanged; a `HUP` makes
-    /// Tidegate read it.
+    /// Rewrites the configuration with what `change` makes of it, ports unchanged; Tidegate reads it
+    /// soon, and at a `HUP` at once.
     pub fn rewrite(&mut self, change: impl FnOnce(Config) -> Config) {
         self.config = change(self.config.clone());
+        for _ in self.ports.endpoints.len()..self.config.endpoints.len() {
+            self.ports.endpoints.push(free_port());
+        }
         self.write_files();
     }
 

@@ -112,6 +112,7 @@ async fn render(State(door): State<Arc<Door>>) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -122,7 +123,7 @@ mod tests {
     use crate::admin::status::Status;
     use crate::backend::Credentials;
     use crate::cluster::{Cluster, Rules};
-    use crate::config;
+    use crate::config::{self, InForce};
     use crate::metrics::Labels;
     use crate::registry::Registry;
     use crate::secrets::{Secrets, Vault};
@@ -148,6 +149,8 @@ mod tests {
             failover: config::Failover::default(),
             reads: false,
         };
+        let text = "[[endpoint]]\n[[target]]\n[client]\nmax_connections = 10";
+        let settings = config::parse(Path::new("t.toml"), text, std::iter::empty()).unwrap();
         let vault = Arc::new(Vault::new(Secrets::default()));
         let credentials = Arc::new(Credentials::new(vault));
         let cluster = Cluster::new(Vec::new(), rules, credentials, metrics.clone(), life.clone());
@@ -156,8 +159,7 @@ mod tests {
             cluster: Arc::new(cluster),
             registry: Arc::new(Registry::new()),
             lifecycle: life.clone(),
-            max_clients: 10,
-            endpoints: vec!["default".to_owned()],
+            settings: Arc::new(InForce::from_pointee(settings)),
         });
         life.spawn("lookout", lookout.clone().keep());
         let state = HttpState { metrics: metrics.clone(), ready: Arc::new(ready), lookout };

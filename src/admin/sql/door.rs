@@ -113,7 +113,7 @@ impl Guest {
         let Ok(login) = Login::parse(&payload) else {
             return self.refuse(&Word::bad_handshake()).await;
         };
-        let mode = self.console.rooms.settings.tls_client.mode;
+        let mode = self.console.rooms.settings.load().tls_client.mode;
         if mode == ClientTlsMode::Required && !self.stream.is_secure() && !self.console.local {
             return self.refuse(&Word::tls_required()).await;
         }
