@@ -13,15 +13,15 @@ fn main() -> ExitCode {
     let config = std::env::var_os(cli::CONFIG_VARIABLE);
     cli::end(match cli::parse(std::env::args_os(), config) {
         Err(said) => return cli::explain(&said),
-        Ok(Command::Run(source)) => run(&source),
+        Ok(Command::Run { source, takeover }) => run(&source, takeover),
         Ok(Command::Check { source, connect }) => check(&source, connect),
         Ok(Command::Status { whose, watch }) => status::status(&whose, watch),
     })
 }
 
-fn run(source: &Source) -> Result<(), Failure> {
+fn run(source: &Source, takeover: bool) -> Result<(), Failure> {
     let settings = source.load(cli::environment())?;
-    let log = app::Log::start(&settings.log)?;
+    let start = app::Start { log: Some(app::Log::start(&settings.log)?), takeover };
     app::forbid_cores();
     let workers = app::workers().map_err(|wrong| Mistakes::new(vec![wrong]))?;
     // One worker needs nothing of what several need to share their work.
@@ -30,7 +30,7 @@ fn run(source: &Source) -> Result<(), Failure> {
         _ => Builder::new_multi_thread(),
     };
     let runtime = builder.worker_threads(workers).enable_all().build()?;
-    let ended = runtime.block_on(app::run(settings, Some(log), Lifecycle::new()));
+    let ended = runtime.block_on(app::run(settings, start, Lifecycle::new()));
     // A name that is still being resolved must not keep the process.
     runtime.shutdown_background();
     ended

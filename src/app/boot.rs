@@ -1,12 +1,14 @@
 //! From validated settings to a running proxy, floor by floor.
 
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 
 use super::cli::{self, Failure};
 use super::configuration::Configuration;
@@ -14,17 +16,18 @@ use super::doors::Doors;
 use super::log::Log;
 use super::reload::Reload;
 use super::source::SecretsSource;
+use super::takeover::{self, Given, Giver, Line};
 use super::verbs::{Hands, verbs};
 use super::watch::Sight;
-use super::{certificates, check, drain, sweep};
+use super::{certificates, check, doors, drain, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, ClientTlsMode, InForce, Mistake, Mistakes, Place, Role, Settings, Source,
-    TargetTlsMode,
+    self, Access, Address, ClientTlsMode, InForce, Mistake, Mistakes, Place, Role, Settings,
+    Source, TargetTlsMode,
 };
 use crate::frontend::{ClientTls, Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -44,12 +47,21 @@ const DESKS: usize = 1024;
 /// Of each kind, for packets that are packed or unpacked at the same time.
 const ENGINES: usize = 16;
 
+/// Until a target is ready, where another process serves meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How a process begins, beside what is configured.
+#[derive(Default)]
+pub struct Start {
+    /// That of this process, if it has one.
+    pub log: Option<Log>,
+    /// From the process that listens now, if there is one.
+    pub takeover: bool,
+}
+
 /// Serves until the drain is over.
-pub async fn run(
-    settings: Settings,
-    log: Option<Log>,
-    lifecycle: Lifecycle,
-) -> Result<(), Failure> {
+pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Result<(), Failure> {
     let seen = Sight::of(&Configuration::watched(&settings));
     let mistakes = files(&settings);
     if !mistakes.is_empty() {
@@ -68,15 +80,33 @@ pub async fn run(
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
     let mut doors = Doors::new(Arc::clone(&shared));
-    let bound = doors.bind(&settings.endpoints).await.map_err(Failure::other)?;
-    let admin = admin(&settings).await?;
-    let console = console(&settings).await?;
+    let (line, mut given) = taken(&settings, start.takeover).await?;
+    let bound = doors.bind(&settings.endpoints, &mut given).await.map_err(Failure::other)?;
+    let admin = admin(&settings, &mut given).await?;
+    let console = console(&settings, &mut given).await?;
+    let upgrade = upgrade(&settings, &mut given).await?;
+    // Of what this configuration has no more.
+    drop(given);
 
     shared.cluster.start();
+    if line.is_some() {
+        until_ready(&shared).await;
+    }
+    let stop = Arc::new(Notify::new());
+    if let Some((address, listener)) = upgrade {
+        let mut fixed = shared_sockets(&settings, admin.as_ref(), console.as_ref())?;
+        fixed.push((address, listener.share()?));
+        let giver = Giver {
+            sockets: sockets(doors.sockets(), fixed),
+            lifecycle: lifecycle.clone(),
+            stop: Arc::clone(&stop),
+        };
+        lifecycle.spawn("upgrade", giver.listen(listener));
+    }
     doors.open(bound, settings.admin.drain_timeout);
     let in_force = Arc::new(InForce::from_pointee(settings));
     let configuration =
-        Configuration::new(Arc::clone(&in_force), Arc::clone(&shared), (doors, log), seen);
+        Configuration::new(Arc::clone(&in_force), Arc::clone(&shared), (doors, start.log), seen);
     let secrets = (source, sight, expiry);
     let (reload, ask) = Reload::new(secrets, configuration, Arc::clone(&shared), credentials);
     lifecycle.spawn("reload", reload.run());
@@ -89,7 +119,6 @@ pub async fn run(
         let state = http_state(&shared, lookout);
         lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
     }
-    let stop = Arc::new(Notify::new());
     if let Some(listener) = console {
         let hands = Hands {
             shared: Arc::clone(&shared),
@@ -101,6 +130,11 @@ pub async fn run(
         lifecycle.spawn("console", sql::listen(listener, Arc::new(console)));
     }
     lifecycle.set(Phase::Running);
+    if let Some(line) = line {
+        // Until it hears of it, the old process goes on.
+        spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
+        tracing::info!("taken over");
+    }
     drain::until_stopped(&in_force, &shared, stop).await;
     Ok(())
 }
@@ -303,16 +337,93 @@ pub(super) fn dialer(
     Ok(dialer)
 }
 
-async fn admin(settings: &Settings) -> Result<Option<Listener>, Failure> {
+async fn taken(settings: &Settings, takeover: bool) -> Result<(Option<Line>, Given), Failure> {
+    let given = Given::by_who_started_us()?;
+    if !takeover {
+        return Ok((None, given));
+    }
+    let Some(socket) = settings.upgrade.socket.clone() else {
+        let (place, name) = settings.source().place_of("upgrade", "socket", cli::environment());
+        let why = "--takeover needs the socket of the process it takes over from";
+        return Err(Mistakes::from(Mistake::new(place, name, why)).into());
+    };
+    let said = socket.display().to_string();
+    let taken = spawn_blocking(move || takeover::take(&socket)).await.map_err(Failure::other)?;
+    let taken = taken.map_err(|error| Failure::other(format!("no takeover at {said}: {error}")))?;
+    Ok(taken.map_or((None, given), |(line, given)| (Some(line), given)))
+}
+
+/// For as long as the old process may well go on serving.
+async fn until_ready(shared: &Shared) {
+    let ready = async {
+        while shared.cluster.trouble().is_some() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, ready).await.is_err() {
+        tracing::warn!("no target is ready yet, and the takeover goes on");
+    }
+}
+
+async fn upgrade(
+    settings: &Settings,
+    given: &mut Given,
+) -> Result<Option<(Address, Listener)>, Failure> {
+    let Some(path) = &settings.upgrade.socket else { return Ok(None) };
+    let address = Address::Unix(path.clone());
+    let listener = match given.listener(&address).await? {
+        Some(listener) => listener,
+        None => Listener::bind_private(path).map_err(|error| {
+            Failure::other(format!("cannot listen on {address} (upgrade.socket): {error}"))
+        })?,
+    };
+    Ok(Some((address, listener)))
+}
+
+fn shared_sockets(
+    settings: &Settings,
+    admin: Option<&Listener>,
+    console: Option<&Listener>,
+) -> Result<Vec<(Address, OwnedFd)>, Failure> {
+    let doors = [(&settings.admin.http, admin), (&settings.admin.sql, console)];
+    let shared = doors.into_iter().filter_map(|(address, listener)| {
+        let (address, listener) = (address.clone()?, listener?);
+        Some(listener.share().map(|socket| (address, socket)))
+    });
+    Ok(shared.collect::<Result<_, _>>()?)
+}
+
+/// Those of the endpoints as they are then, and those that stay the same.
+fn sockets(
+    endpoints: Arc<Mutex<doors::Sockets>>,
+    fixed: Vec<(Address, OwnedFd)>,
+) -> Arc<takeover::Sockets> {
+    Arc::new(move || {
+        let endpoints = endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = endpoints
+            .iter()
+            .filter_map(|(address, listener)| Some((address.clone(), listener.upgrade()?.share())));
+        let fixed = fixed.iter().map(|(address, socket)| (address.clone(), socket.try_clone()));
+        open.chain(fixed).collect()
+    })
+}
+
+async fn admin(settings: &Settings, given: &mut Given) -> Result<Option<Listener>, Failure> {
     let Some(address) = &settings.admin.http else { return Ok(None) };
+    if let Some(listener) = given.listener(address).await? {
+        return Ok(Some(listener));
+    }
     let bound = Listener::bind_unguarded(address).await;
     bound.map(Some).map_err(|error| {
         Failure::other(format!("cannot listen on {address} (admin.http): {error}"))
     })
 }
 
-async fn console(settings: &Settings) -> Result<Option<Listener>, Failure> {
+async fn console(settings: &Settings, given: &mut Given) -> Result<Option<Listener>, Failure> {
     let Some(door) = &settings.admin.sql else { return Ok(None) };
+    if let Some(listener) = given.listener(door).await? {
+        return Ok(Some(listener));
+    }
     let bound = Listener::bind(door).await;
     bound
         .map(Some)

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use super::doors::{Bound, Doors};
 use super::log::Log;
 use super::source::SecretsSource;
+use super::takeover::Given;
 use super::watch::{Sight, Then, Watch};
 use super::{boot, check, cli};
 use crate::config::{
@@ -138,7 +139,8 @@ impl Configuration {
         let client_tls = self.client_tls(&old, &settings).map_err(Mistakes::from)?;
         let same = old.tls_target == settings.tls_target && authority == self.authority;
         let dialing = if same { None } else { Some(Dialing::of(&settings)?) };
-        let doors = self.doors.bind(&settings.endpoints).await.map_err(|refused| {
+        let bound = self.doors.bind(&settings.endpoints, &mut Given::default()).await;
+        let doors = bound.map_err(|refused| {
             let key = format!("endpoint {:?}.listen", refused.endpoint.name);
             mistake(&settings, &key, refused.to_string())
         })?;

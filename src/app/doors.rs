@@ -4,12 +4,13 @@
 //! knocks is refused. Clients stay as long as there is an endpoint of the name and the access they came
 //! in by, and else leave as in a drain.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
+use super::takeover::Given;
 use crate::config::{Address, Endpoint};
 use crate::frontend::{self, Shared};
 use crate::net::Listener;
@@ -24,6 +25,8 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(super) struct Doors {
     shared: Arc<Shared>,
     open: Vec<Door>,
+    /// What is open, for another process to take over.
+    sockets: Arc<Mutex<Sockets>>,
     /// What clients may have come in by.
     entrances: Arc<ArcSwap<Vec<Entrance>>>,
 }
@@ -35,6 +38,9 @@ struct Door {
     entrance: Entrance,
     closing: CancellationToken,
 }
+
+/// Where it listens, and on what.
+pub(super) type Sockets = Vec<(Address, Weak<Listener>)>;
 
 /// An endpoint, and the socket it listens on, which is bound and nobody listens on yet.
 pub(super) type Bound = (Endpoint, Arc<Listener>);
@@ -48,11 +54,19 @@ pub(super) struct CannotListen {
 
 impl Doors {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: Vec::new(), entrances: Arc::default() }
+        Self { shared, open: Vec::new(), sockets: Arc::default(), entrances: Arc::default() }
+    }
+
+    pub fn sockets(&self) -> Arc<Mutex<Sockets>> {
+        Arc::clone(&self.sockets)
     }
 
     /// Binds what is not bound yet; nothing is changed by it but that.
-    pub async fn bind(&self, endpoints: &[Endpoint]) -> Result<Vec<Bound>, CannotListen> {
+    pub async fn bind(
+        &self,
+        endpoints: &[Endpoint],
+        given: &mut Given,
+    ) -> Result<Vec<Bound>, CannotListen> {
         let listens = |door: &Door| Some((door.endpoint.listen.clone(), door.listener.upgrade()?));
         let mut kept: Vec<(Address, Arc<Listener>)> =
             self.open.iter().filter_map(listens).collect();
@@ -61,11 +75,11 @@ impl Doors {
             let known = kept.iter().position(|(address, _)| *address == endpoint.listen);
             let listener = match known {
                 Some(place) => kept.swap_remove(place).1,
-                None => Arc::new(
-                    Listener::bind(&endpoint.listen)
-                        .await
-                        .map_err(|error| CannotListen { endpoint: endpoint.clone(), error })?,
-                ),
+                None => {
+                    let bound = given_or_bound(&endpoint.listen, given).await;
+                    let refused = |error| CannotListen { endpoint: endpoint.clone(), error };
+                    Arc::new(bound.map_err(refused)?)
+                }
             };
             bound.push((endpoint.clone(), listener));
         }
@@ -85,6 +99,11 @@ impl Doors {
         }
         let entrances = self.open.iter().map(|door| door.entrance).collect();
         self.entrances.store(Arc::new(entrances));
+        *self.sockets.lock().unwrap_or_else(PoisonError::into_inner) = self
+            .open
+            .iter()
+            .map(|door| (door.endpoint.listen.clone(), Weak::clone(&door.listener)))
+            .collect();
         for door in &before {
             door.closing.cancel();
             if self.open.iter().all(|it| !Weak::ptr_eq(&it.listener, &door.listener)) {
@@ -101,7 +120,7 @@ impl Doors {
     fn start(&self, endpoint: Endpoint, listener: Arc<Listener>) -> Door {
         let number = self.shared.registry.number_of(&endpoint.name);
         let entrance = Entrance { endpoint: number, access: endpoint.access };
-        let closing = CancellationToken::new();
+        let closing = self.shared.lifecycle.relieved();
         tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
         let (heard, shared) = (Arc::clone(&listener), Arc::clone(&self.shared));
         let listen = frontend::listen(heard, entrance, closing.clone(), shared);
@@ -149,6 +168,13 @@ impl Doors {
 impl Door {
     fn listens_on(&self, listener: &Arc<Listener>) -> bool {
         Weak::as_ptr(&self.listener) == Arc::as_ptr(listener)
+    }
+}
+
+async fn given_or_bound(address: &Address, given: &mut Given) -> std::io::Result<Listener> {
+    match given.listener(address).await? {
+        Some(listener) => Ok(listener),
+        None => Listener::bind(address).await,
     }
 }
 

@@ -16,11 +16,12 @@ mod log;
 mod reload;
 mod source;
 mod sweep;
+mod takeover;
 mod verbs;
 mod watch;
 mod workers;
 
-pub use boot::{files, run};
+pub use boot::{Start, files, run};
 pub use connect::connect;
 pub use cores::forbid_cores;
 pub use log::Log;

@@ -83,7 +83,8 @@ fn effect(key: &str) -> Option<Effect> {
         // What is remembered of each session follows from these two.
         ("pool", "init_query" | "pin_filter")
         | ("target", "name" | "address" | "role")
-        | ("admin", "http" | "sql") => Effect::Restart,
+        | ("admin", "http" | "sql")
+        | ("upgrade", "socket") => Effect::Restart,
         _ => return None,
     })
 }
@@ -126,6 +127,7 @@ pub fn taken_up(old: &Settings, new: &Settings) -> Settings {
     next.pool.pin_filter.clone_from(&old.pool.pin_filter);
     next.admin.http.clone_from(&old.admin.http);
     next.admin.sql.clone_from(&old.admin.sql);
+    next.upgrade.clone_from(&old.upgrade);
     next
 }
 
@@ -258,6 +260,8 @@ mod tests {
         http = ""
         sql = ""
         drain_timeout = "1s"
+        [upgrade]
+        socket = "u.sock"
         [log]
         format = "json"
         level = "debug"

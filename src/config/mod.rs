@@ -30,7 +30,7 @@ pub use mistake::{Mistake, Mistakes, Place};
 pub use nearest::nearest;
 pub use settings::{
     Access, Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, LogFormat, LogLevel,
-    Pool, Role, SecretsCommand, Settings, Target, TargetTlsMode, TlsClient, TlsTarget,
+    Pool, Role, SecretsCommand, Settings, Target, TargetTlsMode, TlsClient, TlsTarget, Upgrade,
 };
 pub use share::Share;
 pub use source::{Source, from_environment, load, parse, quick};

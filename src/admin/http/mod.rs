@@ -37,13 +37,19 @@ pub struct HttpState {
     pub lookout: Arc<Lookout>,
 }
 
-/// Serves until the process stops; while it drains, operators still see it drain.
+/// Serves until the process stops: while it drains, operators still see it drain, but where another
+/// process listens in its place.
 pub async fn serve(listener: Listener, state: HttpState, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
-    let late = stopping.clone();
+    let (late, relieved) = (stopping.clone(), lifecycle.relieved());
     let service = router(state, lifecycle).into_make_service_with_connect_info::<Caller>();
-    let serving =
-        axum::serve(Doors(listener), service).with_graceful_shutdown(stopping.cancelled_owned());
+    let over = async move {
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = relieved.cancelled() => {}
+        }
+    };
+    let serving = axum::serve(Doors(listener), service).with_graceful_shutdown(over);
     let cut = async {
         late.cancelled().await;
         tokio::time::sleep(LAST_ANSWER).await;
