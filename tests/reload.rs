@@ -18,7 +18,8 @@ use support::{
     certificates,
     client::{Login, RawClient},
     load::Load,
-    servers::{Flavor, Options, Server},
+    pair::Pair,
+    servers::{Flavor, HOST, Options, PASSWORD, Server, USER},
     tidegate::{Config, Tidegate},
     wait_for,
 };
@@ -336,10 +337,11 @@ fn what_is_wrong_changes_nothing_and_what_cannot_change_says_so() {
     let told = ops.query("RELOAD").unwrap_err().to_string();
     assert!(told.contains("/no/such: tls.target.ca: cannot be read"), "{told}");
 
-    tidegate.rewrite(|_| base().target("second", "127.0.0.1:1"));
-    said(&reload(&mut ops), "target \"second\": added, 127.0.0.1:1, auto: needs a restart");
+    tidegate.rewrite(|_| base().section("pool", "pin_filter = \"a\""));
+    said(&reload(&mut ops), "pool.pin_filter: \"\" → a: needs a restart");
     assert_eq!(tidegate.metric("tidegate_config_restart_pending"), 1.0);
-    assert_eq!(ops.query("SHOW TARGETS").unwrap().len(), 1);
+    let listed = ops.query("SHOW CONFIG LIKE 'pool.pin_filter'").unwrap();
+    assert_eq!(listed[0][1].as_deref(), Some(""));
     tidegate.rewrite(|_| base());
     said(&reload(&mut ops), "the configuration was read again and says nothing new");
     assert_eq!(tidegate.metric("tidegate_config_restart_pending"), 0.0);
@@ -359,6 +361,71 @@ fn a_new_file_is_taken_up_by_itself() {
     tidegate.rewrite(|_| Config::to(&server).section("pool", "max_connections = 8"));
     tidegate.signal("HUP");
     tidegate.until_metric("tidegate_server_connections_max", SOON, |bound| bound == 8.0);
+}
+
+/// One becomes two, the other takes over, and two become one, at another address in the end.
+#[test]
+fn targets_come_and_go_under_load() {
+    for flavor in Flavor::installed() {
+        let pair = Pair::start(flavor);
+        let base = || Config::new().user(USER, PASSWORD).admin(OPS);
+        let (first, second) = (pair.first.address(), pair.second.address());
+        let mut tidegate = Tidegate::start(base().target("first", &first));
+        let (mut ops, load) = (operator(&tidegate), Load::paced(Duration::from_millis(5)));
+        let address = tidegate.address();
+        let mut idle = app(&tidegate);
+        idle.query("SET @a = 'kept'").unwrap();
+        let standing = |ops: &mut RawClient, name: &str| {
+            let rows = ops.query(&format!("SHOW TARGETS LIKE '{name}'")).unwrap();
+            rows.first().map(|row| row[3].clone().unwrap()).unwrap_or_default()
+        };
+        let until = |ops: &mut RawClient, name: &str, now: &str| {
+            wait_for(&format!("{name} to be {now:?}"), SOON, || {
+                (standing(ops, name) == now).then_some(())
+            });
+        };
+        let quiet = |when: &str| {
+            load.until_each_has_written(WRITERS, Instant::now());
+            assert_eq!(load.take_errors(), [""; 0], "{flavor:?}: {when}");
+        };
+        thread::scope(|scope| {
+            let _leash = load.leash();
+            load.start(scope, &address, WRITERS);
+            load.until_more(WRITERS);
+
+            tidegate.rewrite(|_| base().target("first", &first).target("second", &second));
+            said(&reload(&mut ops), &format!("target \"second\": added, {second}, auto"));
+            until(&mut ops, "second", "replica");
+            assert_eq!(standing(&mut ops, "first"), "primary");
+            quiet("a second one");
+
+            pair.read_only(&pair.first, true);
+            pair.catch_up();
+            pair.promote(&pair.second);
+            until(&mut ops, "second", "primary");
+            quiet("another primary");
+
+            tidegate.rewrite(|_| base().target("second", &second));
+            said(&reload(&mut ops), "target \"first\": removed");
+            assert_eq!(ops.query("SHOW TARGETS").unwrap().len(), 1);
+            wait_for("the first to be left", SOON, || {
+                (pair.first.connections_of(USER) == 0).then_some(())
+            });
+            quiet("without the first");
+
+            let elsewhere = second.replace(HOST, "localhost");
+            tidegate.rewrite(|_| base().target("second", &elsewhere));
+            let change = format!("target \"second\".address: {second} → {elsewhere}");
+            said(&reload(&mut ops), &change);
+            until(&mut ops, "second", "primary");
+            quiet("at another address");
+            load.end();
+        });
+        assert_eq!(idle.query("SELECT @a").unwrap()[0][0].as_deref(), Some("kept"));
+        load.due().check(&pair.second, None);
+        let named = tidegate.metrics();
+        assert!(!named.contains_key("tidegate_target_up{target=\"first\"}"), "{named:?}");
+    }
 }
 
 /// The secrets may come from somewhere else.

@@ -152,7 +152,7 @@ impl Lookout {
             events: log.events.all(),
             history: wish.history.then(|| log.samples.all()),
             client_list: wish.clients.map(|most| self.clients(most, &view)),
-            targets: view.targets.into_iter().map(target).collect(),
+            targets: view.targets.into_iter().filter(|it| !it.is_gone).map(target).collect(),
         }
     }
 

@@ -314,7 +314,7 @@ fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
     tls.map(Some).map_err(Failure::other)
 }
 
-fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failure> {
+pub(super) fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failure> {
     let targets = settings.targets.iter();
     targets.map(|target| Ok((target.clone(), dialer(target, settings, metrics)?))).collect()
 }
@@ -331,7 +331,7 @@ pub(super) fn dialer(
         }
     };
     let mut dialer = Dialer::new(target.address.clone(), tls, Arc::clone(metrics));
-    dialer.severable = settings.targets.len() > 1;
+    dialer.set_severable(settings.targets.len() > 1);
     dialer.init_query = settings.pool.init_query.as_str().into();
     dialer.ignored = settings.pool.pin_filter.clone().into();
     Ok(dialer)

@@ -15,6 +15,7 @@ use super::source::SecretsSource;
 use super::takeover::Given;
 use super::watch::{Sight, Then, Watch};
 use super::{boot, check, cli};
+use crate::cluster::Targets;
 use crate::config::{
     Change, ClientTlsMode, Effect, InForce, Mistake, Mistakes, Settings, Source, TargetTlsMode,
     difference, taken_up,
@@ -52,6 +53,7 @@ pub(super) struct Prepared {
     dialing: Option<Dialing>,
     authority: Sight,
     doors: Vec<Bound>,
+    targets: Targets,
     /// Where the secrets come from somewhere else now.
     pub secrets: Option<(SecretsSource, Sight, Secrets)>,
 }
@@ -144,7 +146,13 @@ impl Configuration {
             let key = format!("endpoint {:?}.listen", refused.endpoint.name);
             mistake(&settings, &key, refused.to_string())
         })?;
-        Ok(Prepared { changes, settings, client_tls, dialing, authority, doors, secrets })
+        if !self.shared.cluster.has_room_for(&settings.targets) {
+            let why = "so many targets have come and gone that a restart is needed";
+            return Err(mistake(&settings, "target", why.to_owned()));
+        }
+        let targets = boot::targets(&settings, &self.shared.metrics)
+            .map_err(|error| mistake(&settings, "tls.target", error.to_string()))?;
+        Ok(Prepared { changes, settings, client_tls, dialing, authority, doors, targets, secrets })
     }
 
     async fn other_secrets(
@@ -185,8 +193,17 @@ impl Configuration {
         Ok(Some(ClientTls { side: side.map(Arc::new), required }))
     }
 
-    pub fn take_up(&mut self, prepared: Prepared) -> Taken {
-        let Prepared { changes, settings, client_tls, dialing, authority, doors, .. } = prepared;
+    pub async fn take_up(&mut self, prepared: Prepared) -> Taken {
+        let Prepared {
+            changes,
+            settings,
+            client_tls,
+            dialing,
+            authority,
+            doors,
+            targets,
+            secrets: _,
+        } = prepared;
         let mut notes = Vec::new();
         let shared = &self.shared;
         let before = self.in_force.load_full();
@@ -205,6 +222,7 @@ impl Configuration {
         }
         self.authority = authority;
         shared.cluster.set_rules(boot::rules(&settings));
+        shared.cluster.set_targets(targets).await;
         self.doors.open(doors, settings.admin.drain_timeout);
         self.in_force.store(Arc::new(settings));
         shared.registry.look_soon();

@@ -145,7 +145,7 @@ impl Reload {
     async fn reconfigure(&mut self, asked: bool) -> Result<Taken, Option<Mistakes>> {
         let mut prepared: Prepared = self.configuration.prepare(asked).await?;
         let secrets = prepared.secrets.take();
-        let taken = self.configuration.take_up(prepared);
+        let taken = self.configuration.take_up(prepared).await;
         if let Some((source, sight, secrets)) = secrets {
             self.source = source;
             self.watch = Watch::new(sight);

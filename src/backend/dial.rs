@@ -1,6 +1,7 @@
 //! Dialing: TCP or Unix socket, TLS, the login, and what is learned on the way.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub struct Dialer {
     /// For the whole of a dial.
     pub timeout: Duration,
     /// Its connections are to be ended from outside, should the target be found dead.
-    pub severable: bool,
+    severable: AtomicBool,
     /// Run once on each new connection.
     pub init_query: Arc<str>,
     /// `pool.pin_filter`, in lower case.
@@ -50,12 +51,18 @@ impl Dialer {
             address,
             tls: ArcSwapOption::new(tls.map(Arc::new)),
             timeout: Duration::from_secs(10),
-            severable: false,
+            severable: AtomicBool::new(false),
             init_query: "".into(),
             ignored: Arc::default(),
             learned: Mutex::default(),
             metrics,
         }
+    }
+
+    /// Whether the connections that are dialed from here on can be ended from outside. `true`: they
+    /// could not before.
+    pub fn set_severable(&self, severable: bool) -> bool {
+        !self.severable.swap(severable, Ordering::Relaxed) && severable
     }
 
     /// For the dials to come.
@@ -106,7 +113,8 @@ impl Dialer {
         schema: Option<&str>,
     ) -> Result<Connection, BackendError> {
         let stream = net::connect(&self.address, self.timeout).await?;
-        let lever = self.severable.then(|| stream.lever()).transpose()?.map(Arc::new);
+        let severable = self.severable.load(Ordering::Relaxed);
+        let lever = severable.then(|| stream.lever()).transpose()?.map(Arc::new);
         let mut connection = self.authenticate(stream, identity, password, schema).await?;
         connection.lever = lever;
         self.prepare(&mut connection).await?;

@@ -7,23 +7,26 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{MutexGuard, Notify};
+use tokio_util::sync::CancellationToken;
 
 use super::Rules;
 use crate::backend::{BackendError, Connection, Credentials, Dialer, Facts, identity};
 use crate::config;
 use crate::lifecycle::Lifecycle;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::net::TargetTls;
 use crate::pool::{Limits, Pool};
 use crate::wire::{ErrPacket, Meaning};
 
 pub(super) struct Member {
     pub name: String,
-    pub role: config::Role,
     /// Whose account looks at it; empty: the first that can log in.
     watcher: ArcSwap<String>,
     /// Its place among the targets.
     pub at: usize,
+    /// It is a target no longer.
+    pub gone: CancellationToken,
+    pub gauges: metrics::Target,
     dialer: Arc<Dialer>,
     ready: OnceLock<Ready>,
     trouble: Mutex<Option<Trouble>>,
@@ -69,10 +72,17 @@ pub(super) struct Means<'a> {
 }
 
 impl Member {
-    pub fn new(at: usize, target: config::Target, watcher: String, dialer: Dialer) -> Self {
+    pub fn new(
+        at: usize,
+        target: &config::Target,
+        watcher: String,
+        dialer: Dialer,
+        metrics: &Metrics,
+    ) -> Self {
         Self {
-            name: target.name,
-            role: target.role,
+            name: target.name.clone(),
+            gone: CancellationToken::new(),
+            gauges: metrics.server.targets.of(&target.name),
             watcher: ArcSwap::from_pointee(watcher),
             at,
             dialer: Arc::new(dialer),
@@ -171,6 +181,24 @@ impl Member {
     pub fn set_limits(&self, settings: &config::Pool, aside: u32) {
         if let Some(Ready { pool, facts }) = self.ready.get() {
             pool.set_limits(&limits(settings, facts, aside));
+        }
+    }
+
+    pub fn is(&self, target: &config::Target) -> bool {
+        self.name == target.name && *self.address() == target.address
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.gone.is_cancelled()
+    }
+
+    /// Whether it is worth being able to end its connections from outside; those that cannot be leave
+    /// when nobody needs them.
+    pub fn set_severable(&self, severable: bool) {
+        if self.dialer.set_severable(severable)
+            && let Some(pool) = self.pool()
+        {
+            pool.renew_all();
         }
     }
 

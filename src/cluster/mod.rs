@@ -7,9 +7,11 @@ mod drain;
 mod elect;
 mod hold;
 mod member;
+mod members;
 mod probe;
 mod reload;
 mod switchover;
+mod targets;
 mod view;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use elect::{Hold, Lag, Observation, Sighting, Topology, elect};
 pub use probe::{replication, sighting};
@@ -31,10 +33,13 @@ use crate::metrics::{Counted, Metrics};
 use crate::pool::{BorrowError, Borrowed, Pool, Want};
 use hold::Holds;
 use member::{Means, Member};
+use members::Members;
 use probe::{REFUSED, SHORTEST, look, pace};
 
 pub struct Cluster {
-    members: Vec<Member>,
+    members: Members,
+    /// Rung when targets come or go.
+    regrouped: Notify,
     seen: Mutex<Vec<Observation>>,
     topology: watch::Sender<Topology>,
     /// The primary while it may be borrowed from, to be read without a lock; else [`NOBODY`].
@@ -70,14 +75,18 @@ impl Cluster {
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
-        let members = targets.into_iter().enumerate().map(|(at, (target, dialer))| {
-            Member::new(at, target, rules.failover.username.clone(), dialer)
-        });
-        let members: Vec<Member> = members.collect();
-        let observation = |member: &Member| Observation { role: member.role, ..Default::default() };
+        let members = Members::new(targets.len());
+        let mut seen = Vec::new();
+        for (target, dialer) in targets {
+            let watcher = rules.failover.username.clone();
+            members.add(|at| Member::new(at, &target, watcher, dialer, &metrics));
+            seen.push(Observation { role: target.role, ..Default::default() });
+        }
+        members.count();
         Self {
-            seen: Mutex::new(members.iter().map(observation).collect()),
+            seen: Mutex::new(seen),
             members,
+            regrouped: Notify::new(),
             topology: watch::Sender::new(Topology::default()),
             writer: AtomicUsize::new(NOBODY),
             holds: Mutex::default(),
@@ -91,13 +100,19 @@ impl Cluster {
 
     /// Tries until each target has answered once, opens its pool, and then looks at it.
     pub fn start(self: &Arc<Self>) {
-        for at in 0..self.members.len() {
-            let cluster = Arc::clone(self);
-            let stopping = self.lifecycle.stopping();
-            self.lifecycle.spawn("target", async move {
-                let _ = stopping.run_until_cancelled(cluster.tend(at)).await;
-            });
+        for member in self.members.iter() {
+            self.begin(member.at);
         }
+    }
+
+    fn begin(self: &Arc<Self>, at: usize) {
+        let Some(gone) = self.members.get(at).map(|member| member.gone.clone()) else { return };
+        let cluster = Arc::clone(self);
+        let stopping = self.lifecycle.stopping();
+        self.lifecycle.spawn("target", async move {
+            let tended = gone.run_until_cancelled(cluster.tend(at));
+            let _ = stopping.run_until_cancelled(tended).await;
+        });
     }
 
     async fn tend(&self, at: usize) {
@@ -110,40 +125,59 @@ impl Cluster {
             aside: self.aside(),
         };
         member.learn(&means, || self.note(member, None)).await;
-        if !self.may_move() {
-            let seen = self.seen();
-            // What an operator holds back is held back still.
-            let before = self.topology.borrow().clone();
-            self.adopt(Topology { primary: Some(at), epoch: 1, ..before }, &seen);
+        loop {
+            // Registered before looking, so that nothing comes unseen.
+            let regrouped = self.regrouped.notified();
+            if self.may_move() {
+                self.look_once(member).await;
+            } else {
+                self.stand_alone(member);
+                regrouped.await;
+            }
+        }
+    }
+
+    /// With one target there is nothing to see: it is the primary.
+    fn stand_alone(&self, member: &Member) {
+        let seen = self.seen();
+        // Others may be targets since it looked.
+        if member.is_gone() || self.may_move() {
             return;
         }
-        loop {
-            let generation = self.credentials.current().number;
-            let failover = self.rules.load().failover.clone();
-            let looked = look(member, &self.credentials, failover.probe_timeout).await;
-            let interval = failover.probe_interval;
-            let pause = match looked {
-                Ok(seen) => {
-                    self.note(member, Some(seen));
-                    pace(interval, self.is_calm())
-                }
-                Err(error) => {
-                    let refused = member.note_trouble(&error);
-                    // Who refuses us is alive, and may well serve those who are in.
-                    let is_alive = matches!(&error, BackendError::Refused(it) if it.code != 1053);
-                    if !is_alive || !self.has_answered(member) {
-                        self.note(member, None);
-                    }
-                    let pause = pace(interval, self.is_calm());
-                    if refused { pause.max(REFUSED) } else { pause }
-                }
-            };
-            tokio::time::sleep(SHORTEST.min(pause)).await;
-            tokio::select! {
-                () = tokio::time::sleep(pause.saturating_sub(SHORTEST)) => {}
-                () = self.credentials.changed_from(generation) => {}
-                () = member.suspected.notified() => {}
+        member.set_limits(&self.rules.load().pool, self.aside());
+        // What an operator holds back is held back still.
+        let Topology { primary, epoch, hold, drained, .. } = self.topology.borrow().clone();
+        let epoch = epoch + u64::from(primary != Some(member.at));
+        let alone =
+            Topology { primary: Some(member.at), epoch, hold, drained, ..Topology::default() };
+        self.adopt(alone, &seen);
+    }
+
+    async fn look_once(&self, member: &Member) {
+        let generation = self.credentials.current().number;
+        let failover = self.rules.load().failover.clone();
+        let looked = look(member, &self.credentials, failover.probe_timeout).await;
+        let pause = match looked {
+            Ok(seen) => {
+                self.note(member, Some(seen));
+                pace(failover.probe_interval, self.is_calm())
             }
+            Err(error) => {
+                let refused = member.note_trouble(&error);
+                // Who refuses us is alive, and may well serve those who are in.
+                let is_alive = matches!(&error, BackendError::Refused(it) if it.code != 1053);
+                if !is_alive || !self.has_answered(member) {
+                    self.note(member, None);
+                }
+                let pause = pace(failover.probe_interval, self.is_calm());
+                if refused { pause.max(REFUSED) } else { pause }
+            }
+        };
+        tokio::time::sleep(SHORTEST.min(pause)).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause.saturating_sub(SHORTEST)) => {}
+            () = self.credentials.changed_from(generation) => {}
+            () = member.suspected.notified() => {}
         }
     }
 
@@ -154,18 +188,20 @@ impl Cluster {
 
     /// May there be another primary one day?
     pub fn may_move(&self) -> bool {
-        self.members.len() > 1
+        self.members.here() > 1
     }
 
-    /// What the primary said of itself; before there is one, whoever has answered.
+    /// What the primary said of itself; before there is one, whoever has answered, be it a target no
+    /// longer.
     pub fn facts(&self) -> Option<&Arc<Facts>> {
         let known = self.primary().and_then(Member::facts);
-        known.or_else(|| self.members.iter().find_map(Member::facts))
+        let known = known.or_else(|| self.members.iter().find_map(Member::facts));
+        known.or_else(|| self.members.all().find_map(Member::facts))
     }
 
-    /// The pools of all targets that have answered.
+    /// The pools of all targets that have answered, and of those that are targets no longer.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
-        self.members.iter().filter_map(Member::pool)
+        self.members.all().filter_map(Member::pool)
     }
 
     /// Of the target at this place, see [`Pool::target`].
@@ -213,9 +249,14 @@ impl Cluster {
             && let Some(pool) = self.writer_at().and_then(|at| self.pool_of(at))
         {
             let started = Instant::now();
-            let borrowed = pool.borrow(want).await?;
-            if let Some(borrowed) = self.unless_held(borrowed) {
-                return Ok(borrowed);
+            match pool.borrow(want).await {
+                Ok(borrowed) => {
+                    if let Some(borrowed) = self.unless_held(borrowed) {
+                        return Ok(borrowed);
+                    }
+                }
+                Err(BorrowError::Closed) if self.is_gone(pool.target()) => {}
+                Err(error) => return Err(error),
             }
             let patience = want.patience.saturating_sub(started.elapsed());
             return self.borrow_from_whoever(&Want { patience, ..*want }, access).await;
@@ -263,7 +304,11 @@ impl Cluster {
             tokio::select! {
                 biased;
                 borrowed = pool.borrow(&want) => {
-                    let borrowed = borrowed?;
+                    let borrowed = match borrowed {
+                        Ok(borrowed) => borrowed,
+                        Err(BorrowError::Closed) if self.is_gone(pool.target()) => continue,
+                        Err(error) => return Err(error),
+                    };
                     let serves = match access {
                         Access::ReadWrite => self.unless_held(borrowed),
                         Access::ReadOnly => self.unless_left(borrowed),
@@ -312,7 +357,7 @@ impl Cluster {
 
     /// Where nobody has answered yet, and all that was heard is that we may not log in.
     fn refusal(&self) -> Option<crate::wire::ErrPacket> {
-        if self.pools().next().is_some() {
+        if self.members.iter().any(|member| member.pool().is_some()) {
             return None;
         }
         let troubles = self.members.iter().map(|member| member.trouble()?.refusal);
@@ -357,6 +402,11 @@ impl Cluster {
         (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
+    /// Is it a target no longer?
+    fn is_gone(&self, target: usize) -> bool {
+        self.members.get(target).is_some_and(Member::is_gone)
+    }
+
     fn seen(&self) -> MutexGuard<'_, Vec<Observation>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -373,7 +423,7 @@ impl Cluster {
 
     /// `None`: it has not answered.
     fn note(&self, member: &Member, looked: Option<Sighting>) {
-        if !self.may_move() {
+        if !self.may_move() || member.is_gone() {
             return;
         }
         let was_calm = self.is_calm();
@@ -392,7 +442,7 @@ impl Cluster {
                     pool.sever();
                 }
             }
-            self.metrics.server.targets_up.at(member.at).set(i64::from(it.strikes == 0));
+            member.gauges.up.set(i64::from(it.strikes == 0));
             let topology = elect(&self.topology.borrow(), &seen);
             if let Some(primary) = topology.primary.and_then(|at| seen.get_mut(at)) {
                 primary.promoted = false;
@@ -409,11 +459,11 @@ impl Cluster {
 
     fn adopt(&self, topology: Topology, seen: &[Observation]) {
         let before = self.topology.borrow().clone();
-        for member in &self.members {
+        for member in self.members.all() {
             let is_primary = topology.primary == Some(member.at);
             let it = seen.get(member.at);
             let reads = self.rules.load().reads && it.is_some_and(Observation::reads);
-            self.metrics.server.targets_primary.at(member.at).set(i64::from(is_primary));
+            member.gauges.primary.set(i64::from(is_primary));
             let Some(pool) = member.pool() else { continue };
             pool.stand((is_primary || reads) && !topology.drained.contains(&member.at));
             // What it still takes, the next primary will never have.

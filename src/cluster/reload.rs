@@ -13,7 +13,7 @@ impl Cluster {
         let rules = Arc::new(rules);
         let before = self.rules.swap(Arc::clone(&rules));
         let watcher = &rules.failover.username;
-        for member in &self.members {
+        for member in self.members.iter() {
             member.set_limits(&rules.pool, self.aside());
             if before.failover.username != *watcher {
                 member.set_watcher(watcher);
@@ -25,7 +25,7 @@ impl Cluster {
             let topology = self.topology.borrow().clone();
             self.adopt(topology, &seen);
         }
-        for member in &self.members {
+        for member in self.members.iter() {
             member.suspected.notify_one();
         }
     }
@@ -33,7 +33,7 @@ impl Cluster {
     /// How targets are dialed from here on; `None`: without TLS. Connections that were dialed
     /// otherwise leave when nobody needs them.
     pub fn set_tls(&self, tls: Option<&Arc<TargetTls>>) {
-        for member in &self.members {
+        for member in self.members.iter() {
             member.set_tls(tls.cloned());
         }
     }

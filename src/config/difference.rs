@@ -53,6 +53,7 @@ fn effect(key: &str) -> Option<Effect> {
     let section = section.split_once('[').map_or(section, |(section, _)| section);
     Some(match (section, name) {
         ("endpoint", "name" | "listen" | "access")
+        | ("target", "name" | "address" | "role")
         | ("secrets", "path" | "command" | "command_timeout")
         | (
             "pool",
@@ -82,7 +83,6 @@ fn effect(key: &str) -> Option<Effect> {
         | ("log", "format" | "level") => Effect::Live,
         // What is remembered of each session follows from these two.
         ("pool", "init_query" | "pin_filter")
-        | ("target", "name" | "address" | "role")
         | ("admin", "http" | "sql")
         | ("upgrade", "socket") => Effect::Restart,
         _ => return None,
@@ -122,7 +122,6 @@ pub fn difference(old: &Settings, new: &Settings) -> Vec<Change> {
 /// What is in force after `new` was taken up by who ran with `old`: all but what waits for a restart.
 pub fn taken_up(old: &Settings, new: &Settings) -> Settings {
     let mut next = new.clone();
-    next.targets.clone_from(&old.targets);
     next.pool.init_query.clone_from(&old.pool.init_query);
     next.pool.pin_filter.clone_from(&old.pool.pin_filter);
     next.admin.http.clone_from(&old.admin.http);
@@ -288,7 +287,7 @@ mod tests {
         for shown in [
             "endpoint \"reads\": added, 127.0.0.1:7, read-only",
             "endpoint \"default\": removed",
-            "target \"b\": added, b:3306, primary: needs a restart",
+            "target \"b\": added, b:3306, primary",
             "pool.max_connections: 90% → 40",
             "admin.sql: 127.0.0.1:6035 → \"\": needs a restart",
         ] {

@@ -15,6 +15,7 @@ mod make;
 mod secrets;
 mod server;
 mod session;
+mod targets;
 mod tasks;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use make::Make;
 pub use secrets::Secrets;
 pub use server::Server;
 pub use session::Session;
+pub use targets::{Target, Targets};
 
 /// The type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -46,6 +46,16 @@ impl Pool {
         self.drop_idle(CloseReason::Shutdown);
     }
 
+    /// Of a target that is one no longer, and that nobody uses.
+    pub fn end(&self) {
+        self.0.metrics.server.connections_max.sub(i64::from(self.0.limits.bound()));
+        self.close();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.0.seats.is_closed()
+    }
+
     pub(super) fn drop_idle(&self, reason: CloseReason) {
         let all = lock(&self.0.shelf).sweep(|_, _| Some(reason));
         self.retire_all(all);
