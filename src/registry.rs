@@ -5,6 +5,7 @@
 //! frontend's.
 
 mod bell;
+mod doors;
 mod view;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bell::Bell;
+use doors::Doors;
 use tokio::sync::Notify;
 
 pub use view::{Census, ClientView, Entrance, Wire};
@@ -25,6 +27,7 @@ use crate::session::{Pins, SessionState};
 pub struct Registry {
     next_id: AtomicU32,
     sessions: Mutex<HashMap<u32, Arc<Entry>>>,
+    doors: Doors,
     /// The user of whom has not logged in.
     nobody: Arc<str>,
     started: Instant,
@@ -186,6 +189,7 @@ impl Registry {
         Self {
             next_id: AtomicU32::new(FIRST_ID + fastrand::u32(..FIRST_ID / 2)),
             sessions: Mutex::default(),
+            doors: Doors::default(),
             nobody: "".into(),
             started: Instant::now(),
             due: AtomicU64::new(0),
@@ -280,6 +284,35 @@ impl Registry {
                 entry.doom(Doom::Revoked);
             }
         }
+    }
+
+    /// The number of an endpoint of this name, see [`Entrance::endpoint`].
+    pub fn number_of(&self, endpoint: &str) -> u16 {
+        self.doors.number_of(endpoint)
+    }
+
+    pub fn endpoint(&self, number: u16) -> Option<String> {
+        self.doors.name_of(number)
+    }
+
+    /// The names of all endpoints there ever were, by their numbers.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.doors.names()
+    }
+
+    /// Wakes those that came in by one of these; returns how many there are.
+    pub fn doom_from(&self, entrances: &[Entrance], doom: Doom) -> usize {
+        let mut all = self.all();
+        all.retain(|entry| entrances.contains(&entry.entrance));
+        for entry in &all {
+            entry.doom(doom);
+        }
+        all.len()
+    }
+
+    /// All are looked at by the next sweep, as its limits may be others.
+    pub fn look_soon(&self) {
+        self.due.store(0, Ordering::Relaxed);
     }
 
     /// Moves the clock on and dooms what has lasted too long. To be called every [`SWEEP`].

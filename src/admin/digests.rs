@@ -11,7 +11,7 @@ pub struct DigestList {
     pub digests: Vec<DigestUse>,
 }
 
-/// Of the statements that were timed, one in eight.
+/// Of the statements that were looked at, one in sixteen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DigestUse {
     pub digest: String,

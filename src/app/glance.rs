@@ -16,6 +16,7 @@ pub(super) fn show_rooms(shared: &Arc<Shared>) -> Result<(), prometheus::Error> 
 
 fn look(shared: &Shared) -> Glance {
     let census = shared.registry.census();
+    let targets = shared.cluster.view().targets.into_iter().filter(|target| !target.is_gone);
     let running = shared.lifecycle.phase() == Phase::Running;
     Glance {
         ready: running && shared.cluster.trouble().is_none(),
@@ -28,8 +29,8 @@ fn look(shared: &Shared) -> Glance {
             census.active,
         ],
         tls_clients: census.tls,
-        max_clients: shared.limits.max_connections,
-        pools: shared.cluster.view().targets.into_iter().filter_map(pool).collect(),
+        max_clients: shared.limits.max_connections(),
+        pools: targets.filter_map(pool).collect(),
     }
 }
 

@@ -133,7 +133,7 @@ impl Session {
             identity: &self.identity,
             account: &self.account,
             state: self.ledger.state(),
-            patience: self.shared.limits.borrow_timeout,
+            patience: self.shared.limits.borrow_timeout(),
         }
     }
 
@@ -143,7 +143,7 @@ impl Session {
             identity: &self.identity,
             account: &self.account,
             state: self.ledger.state(),
-            patience: self.shared.limits.borrow_timeout,
+            patience: self.shared.limits.borrow_timeout(),
         };
         self.presence.set_waiting(true);
         let (began, session) = (self.begin_wait(), self.presence.id);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use super::refuse::Word;
 use super::serve::Session;
@@ -17,12 +18,19 @@ use crate::registry::Entrance;
 /// After an accept that failed (no descriptors left, say) there is no hurry.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs until draining begins.
-pub async fn listen(listener: Listener, entrance: Entrance, shared: Arc<Shared>) {
+/// Runs until draining begins, or this endpoint is to be closed. Clients that have knocked and were
+/// not let in yet are the listener's, whoever has it next.
+pub async fn listen(
+    listener: Arc<Listener>,
+    entrance: Entrance,
+    closing: CancellationToken,
+    shared: Arc<Shared>,
+) {
     let draining = shared.lifecycle.draining();
     loop {
         let accepted = tokio::select! {
             () = draining.cancelled() => return,
+            () = closing.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -133,11 +141,11 @@ impl Admitted {
     pub fn count(shared: &Arc<Shared>) -> Option<Self> {
         let admitted = Self(Arc::clone(shared));
         let before = shared.clients.fetch_add(1, Ordering::Relaxed);
-        (before < shared.limits.max_connections).then_some(admitted)
+        (before < shared.limits.max_connections()).then_some(admitted)
     }
 
     fn is_full(shared: &Shared) -> bool {
-        shared.clients.load(Ordering::Relaxed) >= shared.limits.max_connections
+        shared.clients.load(Ordering::Relaxed) >= shared.limits.max_connections()
     }
 }
 

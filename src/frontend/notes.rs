@@ -6,11 +6,13 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::inbound::Incoming;
 use super::serve::Session;
+use crate::config::{self, LiveDuration};
 use crate::session::{Digest, Digests, Forward, LOOKED_AT, Pin};
 use crate::wire::Expect;
 
@@ -18,10 +20,8 @@ use crate::wire::Expect;
 pub struct Notes {
     /// `None`: nobody wants to know.
     pub digests: Option<Arc<Digests>>,
-    /// Statements that take longer are told.
-    pub slow: Option<Duration>,
-    /// With their text and not only their digest.
-    pub slow_text: bool,
+    slow: LiveDuration,
+    slow_text: AtomicBool,
     told: Mutex<HashSet<u64>>,
 }
 
@@ -40,8 +40,21 @@ const MOST_TOLD: usize = 1000;
 const UNREADABLE: &str = "(unreadable)";
 
 impl Notes {
-    pub fn new(digests: Option<Arc<Digests>>, slow: Option<Duration>, slow_text: bool) -> Self {
-        Self { digests, slow, slow_text, told: Mutex::default() }
+    pub fn new(digests: Option<Arc<Digests>>, log: &config::Log) -> Self {
+        let (slow, slow_text) = (LiveDuration::default(), AtomicBool::default());
+        let notes = Self { digests, slow, slow_text, told: Mutex::default() };
+        notes.set(log);
+        notes
+    }
+
+    pub fn set(&self, log: &config::Log) {
+        self.slow.set(log.slow_query.unwrap_or_default());
+        self.slow_text.store(log.slow_query_text, Ordering::Relaxed);
+    }
+
+    /// Statements that take longer are told; `None`: none are.
+    pub(super) fn slow(&self) -> Option<Duration> {
+        self.slow.limit()
     }
 
     /// Has this not been told before, as far as is remembered?
@@ -97,7 +110,8 @@ impl Session {
     #[cold]
     pub(super) fn tell_slow(&self, took: Duration, target: Duration, waited: Duration) {
         let kept = self.watch.kept.as_deref();
-        let text = kept.filter(|_| self.shared.notes.slow_text);
+        let with_text = self.shared.notes.slow_text.load(Ordering::Relaxed);
+        let text = kept.filter(|_| with_text);
         let text = text.map(|kept| String::from_utf8_lossy(&kept.text).into_owned());
         tracing::warn!(
             session = self.presence.id,
@@ -133,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_told_once_for_each_kind_of_statement() {
-        let notes = Notes::new(None, None, false);
+        let notes = Notes::new(None, &config::Log::default());
         assert!(notes.is_news(Pin::UserLock, "SELECT GET_LOCK (...)"));
         assert!(!notes.is_news(Pin::UserLock, "SELECT GET_LOCK (...)"));
         assert!(notes.is_news(Pin::Routine, "SELECT GET_LOCK (...)"));

@@ -1,5 +1,6 @@
 //! How long statements take, and where: of one in eight, for four looks at the clock and three
-//! histograms cost some hundred instructions. Of all of them where slow ones are to be told.
+//! histograms cost some hundred instructions. The kind of one in sixteen. The time of all of them
+//! where slow ones are to be told of.
 //!
 //! A watch is small, as it lies in every session.
 
@@ -14,6 +15,9 @@ use crate::session::{Forward, Kind};
 
 /// How many statements there are to one whose time is taken.
 const ONE_IN: u8 = 8;
+
+/// And to one whose kind is looked for: its text is read for that.
+const KIND_OF_ONE_IN: u8 = 16;
 
 /// Microseconds, those of the registry's age modulo 2^32 (more than an hour).
 #[derive(Default)]
@@ -40,7 +44,7 @@ impl Session {
     pub(super) fn start_watch(&mut self, forward: &Forward, incoming: Incoming) {
         self.turn = self.turn.wrapping_add(1);
         let counts = self.turn.is_multiple_of(ONE_IN);
-        let all = self.shared.notes.slow.is_some();
+        let all = self.shared.notes.slow().is_some();
         self.watch.began = None;
         if self.watch.kept.is_some() {
             self.watch.kept = None;
@@ -48,7 +52,7 @@ impl Session {
         if counts || all {
             let began = NonZeroU32::new(self.age()).unwrap_or(NonZeroU32::MIN);
             self.watch = Stopwatch { began: Some(began), counts, ..Stopwatch::default() };
-            if counts {
+            if self.turn.is_multiple_of(KIND_OF_ONE_IN) {
                 self.note_kind(forward, incoming);
             }
         }
@@ -101,7 +105,7 @@ impl Session {
         if let Some(kind) = kind {
             kind.note(took, failed);
         }
-        if self.shared.notes.slow.is_some_and(|slow| time(took) >= slow) {
+        if self.shared.notes.slow().is_some_and(|slow| time(took) >= slow) {
             self.tell_slow(time(took), time(target), time(waited));
         }
     }

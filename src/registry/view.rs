@@ -71,7 +71,7 @@ impl Census {
 /// The endpoint a client came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entrance {
-    /// Its place among the endpoints.
+    /// As [`super::Registry::number_of`] gave it for its name.
     pub endpoint: u16,
     pub access: Access,
 }

@@ -144,7 +144,14 @@ impl Walk<'_> {
 
     /// `true`: there was something.
     fn skip_blank(&mut self) -> bool {
+        // Most words stand one blank apart.
         let start = self.at;
+        if let [b' ', next, ..] = self.rest()
+            && is_letter(*next)
+        {
+            self.at += 1;
+            return true;
+        }
         loop {
             let skipped = match self.rest() {
                 [b' ' | b'\t' | b'\r' | b'\n' | 0x0B | 0x0C, ..] => 1,
@@ -215,8 +222,9 @@ impl Walk<'_> {
 
     fn letters(&mut self) {
         let start = self.at;
-        let part = |byte: &u8| is_letter(*byte) || *byte == b'$';
-        self.at += self.rest().iter().take_while(|byte| part(byte)).count();
+        let part = |byte: &u8| !is_letter(*byte) && *byte != b'$';
+        let rest = self.rest();
+        self.at += rest.iter().position(part).unwrap_or(rest.len());
         let word = self.text.get(start..self.at).unwrap_or_default();
         let listed = matches!(self.last, Last::Open | Last::Comma);
         // Not the name of a literal's character set or base, which belongs to the literal.
@@ -370,8 +378,21 @@ impl Walk<'_> {
 
 /// Of a word, or of a number and what is stuck to it.
 fn is_letter(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+    LETTERS.get(usize::from(byte)).copied().unwrap_or_default()
 }
+
+const LETTERS: [bool; 256] = {
+    let mut letters = [false; 256];
+    let mut byte: u8 = 0;
+    loop {
+        letters[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    letters
+};
 
 #[cfg(test)]
 mod tests {

@@ -51,14 +51,14 @@ fn shown(statement: &Statement) -> String {
 
 pub static DIGESTS: Form = Form {
     name: "DIGESTS",
-    about: "what statements are like and how long they take, of one in eight; the costliest first",
+    about: "what statements are like and how long they take, of one in sixteen; the costliest first",
     columns: &[
         text("digest", "a short name of the statement below, the same on every Tidegate"),
         text(
             "statement",
             "its text with a ? for each literal and ... for a list, cut when it is long",
         ),
-        number("timed", "how many were looked at since the start: one in eight of each client"),
+        number("timed", "how many were looked at since the start: one in sixteen of each client"),
         number("errors", "of those, how many ended in an error of the target's"),
         number("total_us", "how long those took together, as the client sees it, in microseconds"),
         number("mean_us", "how long one of them took"),
@@ -104,7 +104,7 @@ pub static CONFIG: Form = Form {
     about: "the configuration in force; nothing that may be a secret",
     columns: &[text("key", "as the file has it"), text("value", "in the file's own notation")],
     rows: |console| {
-        let listing = console.rooms.settings.listing().into_iter();
+        let listing = console.rooms.settings.load().listing().into_iter();
         listing.map(|(key, value)| vec![Cell::Text(key), Cell::Text(value)]).collect()
     },
 };

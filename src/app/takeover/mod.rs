@@ -1,0 +1,23 @@
+//! One process takes over from another: the listening sockets change hands, and nobody who knocks is
+//! refused.
+//!
+//! The new one asks at `upgrade.socket`, is given every socket the old one listens on, makes itself
+//! ready, and listens on them beside the old one. Then it says so; the old one stops listening and
+//! drains. If the new one fails before, the old one goes on as if nothing had been.
+
+mod give;
+mod given;
+mod take;
+mod words;
+
+pub(super) use give::{Giver, Sockets};
+pub(super) use given::Given;
+pub(super) use take::{Line, take};
+
+use std::time::Duration;
+
+/// For each word of the other process, but the one that it is ready.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Until the new one is ready: it waits for its targets.
+const UNTIL_READY: Duration = Duration::from_secs(60);
