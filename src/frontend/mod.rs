@@ -26,11 +26,12 @@ mod stalled;
 mod stopwatch;
 mod throttle;
 mod tls;
+mod travel;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use desk::Desks;
 pub use end::End;
@@ -39,6 +40,7 @@ pub use listen::listen;
 pub use lobby::Lobby;
 pub use throttle::Throttle;
 pub use tls::ClientTls;
+pub use travel::{Departure, Departures, Traveller, arrive};
 
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
@@ -67,4 +69,6 @@ pub struct Shared {
     /// And those that are not yet.
     pub lobby: Arc<Lobby>,
     pub throttle: Throttle,
+    /// Set, clients at rest go there when they are woken.
+    pub departures: ArcSwapOption<Departures>,
 }
