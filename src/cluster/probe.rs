@@ -25,7 +25,7 @@ pub(super) async fn look(
     timeout: Duration,
 ) -> Result<Sighting, BackendError> {
     // A switchover may have it for longer: it asks for itself whether the target lives.
-    let mut link = member.link.lock().await;
+    let mut link = member.link().await;
     let mut known = link.take();
     let asked = async {
         if let Some(mut connection) = known.take()
