@@ -203,7 +203,27 @@ impl Registry {
     }
 
     pub fn enter(self: &Arc<Self>, peer: String, entrance: Entrance) -> Presence {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed) | FIRST_ID;
+        self.enter_as(None, peer, entrance)
+    }
+
+    /// With the id that another process gave, where it did and nobody has it here.
+    pub fn enter_as(
+        self: &Arc<Self>,
+        known: Option<u32>,
+        peer: String,
+        entrance: Entrance,
+    ) -> Presence {
+        let mut sessions = self.lock();
+        let known = known.filter(|id| !sessions.contains_key(id));
+        let id = known.unwrap_or_else(|| {
+            loop {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed) | FIRST_ID;
+                // One that came over may have it.
+                if !sessions.contains_key(&id) {
+                    break id;
+                }
+            }
+        });
         let entry = Arc::new(Entry {
             id,
             peer,
@@ -228,7 +248,8 @@ impl Registry {
             attached: Mutex::default(),
             released: Notify::new(),
         });
-        self.lock().insert(id, Arc::clone(&entry));
+        sessions.insert(id, Arc::clone(&entry));
+        drop(sessions);
         Presence { registry: Arc::clone(self), entry }
     }
 
@@ -266,6 +287,13 @@ impl Registry {
         let mut census = Census::default();
         self.lock().values().for_each(|entry| census.count(entry));
         census
+    }
+
+    /// Wakes every session, for it to look whether it can change the process.
+    pub fn ring_all(&self) {
+        for entry in self.all() {
+            entry.bell.ring();
+        }
     }
 
     /// Wakes every session; those that can end, end.
@@ -411,6 +439,10 @@ impl Entry {
 
     pub fn attributes(&self) -> Attributes {
         self.about().attributes.clone().unwrap_or_default()
+    }
+
+    pub fn entrance(&self) -> Entrance {
+        self.entrance
     }
 
     pub fn set_wire(&self, wire: Wire) {

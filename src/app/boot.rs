@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -104,7 +104,7 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
         fixed.push((address, listener.share()?));
         let giver = Giver {
             sockets: sockets(doors.sockets(), fixed),
-            lifecycle: lifecycle.clone(),
+            shared: Arc::clone(&shared),
             stop: Arc::clone(&stop),
         };
         lifecycle.spawn("upgrade", giver.listen(listener));
@@ -138,8 +138,9 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     lifecycle.set(Phase::Running);
     if let Some(line) = line {
         // Until it hears of it, the old process goes on.
-        spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
+        let line = spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
         tracing::info!("taken over");
+        lifecycle.spawn("arrivals", takeover::receive(line, Arc::clone(&shared)));
     }
     drain::until_stopped(&in_force, &shared, stop).await;
     Ok(())
@@ -289,6 +290,7 @@ fn share(
         }),
         limits: Limits::new(&settings.client, &settings.pool),
         clients: AtomicUsize::new(0),
+        departures: ArcSwapOption::empty(),
         lobby: Arc::new(Lobby::new(settings.client.max_logging_in)),
         throttle: Throttle::new(
             failed_login_delay(&settings.client),

@@ -26,6 +26,8 @@ pub(super) async fn until_stopped(settings: &InForce, shared: &Arc<Shared>, aske
     signals.stop().await;
     let limit = settings.load().admin.drain_timeout;
     drain(limit, shared, &mut signals).await;
+    // Who sees clients off is done when nobody can send one any more.
+    shared.departures.store(None);
     shared.lifecycle.set(Phase::Stopped);
     for pool in shared.cluster.pools() {
         pool.close();
@@ -44,6 +46,7 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
     tracing::info!(clients = shared.registry.len(), ?limit, "draining");
     shared.lifecycle.set(Phase::Draining);
     let bell = until_bell(shared);
+    shared.registry.ring_all();
     if bell.is_zero() {
         shared.registry.doom_all(Doom::Draining);
     }
@@ -57,7 +60,9 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
         while (!shared.registry.is_empty() || moving()) && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
             // Some were on their way in when the first bell rang.
-            if Instant::now() >= bell {
+            if Instant::now() < bell {
+                shared.registry.ring_all();
+            } else {
                 shared.registry.doom_all(Doom::Draining);
             }
         }

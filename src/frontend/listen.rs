@@ -81,7 +81,7 @@ async fn come_in(arrival: Box<Arrival>) {
     count(&shared, end);
 }
 
-fn count(shared: &Shared, end: End) {
+pub(super) fn count(shared: &Shared, end: End) {
     if end == End::Malformed {
         shared.metrics.errors.of(Side::Client).inc();
     }
@@ -142,6 +142,12 @@ impl Admitted {
         let admitted = Self(Arc::clone(shared));
         let before = shared.clients.fetch_add(1, Ordering::Relaxed);
         (before < shared.limits.max_connections()).then_some(admitted)
+    }
+
+    /// One that was admitted by another process.
+    pub fn without_limit(shared: &Arc<Shared>) -> Self {
+        shared.clients.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
     }
 
     fn is_full(shared: &Shared) -> bool {

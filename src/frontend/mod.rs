@@ -27,11 +27,12 @@ mod stalled;
 mod stopwatch;
 mod throttle;
 mod tls;
+mod travel;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use refuse::Word;
 
 pub use desk::Desks;
@@ -43,6 +44,7 @@ pub use notes::Notes;
 pub use refuse::CODES as REFUSAL_CODES;
 pub use throttle::Throttle;
 pub use tls::ClientTls;
+pub use travel::{Departure, Departures, Traveller, arrive};
 
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
@@ -71,6 +73,8 @@ pub struct Shared {
     /// And those that are not yet.
     pub lobby: Arc<Lobby>,
     pub throttle: Throttle,
+    /// Set, clients at rest go there when they are woken.
+    pub departures: ArcSwapOption<Departures>,
     pub notes: Notes,
 }
 

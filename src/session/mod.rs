@@ -23,7 +23,9 @@ pub use diagnostics::{Condition, Diagnostics};
 pub use digest::{Digest, LOOKED_AT};
 pub use digests::{Digests, Kind, KindView};
 pub use holdings::{Holdings, Inner, Ran};
-pub use ledger::{Answer, Cell, Disposition, Forward, Ledger, Login, Plan, Refusal, Request};
+pub use ledger::{
+    Answer, Cell, Disposition, Forward, Ledger, Login, Passport, Plan, Refusal, Request,
+};
 pub use library::{Library, Statement};
 pub use pin::{Pin, Pins};
 pub use question::Question;

@@ -7,13 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::words::{Word, greet, hear, say, unexpected};
 use super::{PATIENCE, UNTIL_READY};
 use crate::config::Address;
-use crate::lifecycle::Lifecycle;
+use crate::frontend::{Departure, Shared};
 use crate::net::{Handover, Listener, own_user};
 
 /// After an accept that failed there is no hurry.
@@ -24,7 +24,7 @@ pub(in crate::app) type Sockets = dyn Fn() -> Vec<(Address, io::Result<OwnedFd>)
 
 pub(in crate::app) struct Giver {
     pub sockets: Arc<Sockets>,
-    pub lifecycle: Lifecycle,
+    pub shared: Arc<Shared>,
     /// Rung, it has this process drain.
     pub stop: Arc<Notify>,
 }
@@ -32,7 +32,7 @@ pub(in crate::app) struct Giver {
 impl Giver {
     /// Until somebody has taken over, or the process drains for another reason.
     pub async fn listen(self, listener: Listener) {
-        let draining = self.lifecycle.draining();
+        let draining = self.shared.lifecycle.draining();
         loop {
             let accepted = tokio::select! {
                 () = draining.cancelled() => return,
@@ -65,15 +65,35 @@ impl Giver {
                 return false;
             }
         };
-        self.lifecycle.relieve();
+        self.shared.lifecycle.relieve();
         tracing::info!("another process has taken over");
-        let told = spawn_blocking(move || say(&mut handover, &Word::Leaving, None)).await;
-        if !matches!(told, Ok(Ok(()))) {
-            tracing::warn!("the other process was not told that this one leaves");
-        }
+        let (tell, told) = mpsc::unbounded_channel();
+        self.shared.departures.store(Some(Arc::new(tell)));
+        self.shared.lifecycle.spawn("departures", async move {
+            match spawn_blocking(move || see_off(&mut handover, told)).await {
+                Ok(Ok(clients)) => tracing::info!(clients, "clients went over"),
+                Ok(Err(error)) => tracing::error!(%error, "no more clients can go over"),
+                Err(_) => {}
+            }
+        });
         self.stop.notify_one();
         true
     }
+}
+
+/// Until there are no more.
+fn see_off(
+    handover: &mut Handover,
+    mut departures: mpsc::UnboundedReceiver<Departure>,
+) -> io::Result<u32> {
+    say(handover, &Word::Leaving, None)?;
+    let mut clients = 0;
+    while let Some(Departure { traveller, socket }) = departures.blocking_recv() {
+        say(handover, &Word::Client { traveller: Box::new(traveller) }, Some(&socket))?;
+        clients += 1;
+    }
+    say(handover, &Word::Gone, None)?;
+    Ok(clients)
 }
 
 /// Returns when the other is ready.

@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
+use crate::frontend::Traveller;
 use crate::net::Handover;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Word {
     /// First, by both. Another protocol is another tongue.
@@ -22,6 +23,10 @@ pub(super) enum Word {
     Ready,
     /// By the old one: it listens no longer, and drains.
     Leaving,
+    /// By the old one, with the socket: a client that is to be gone on with.
+    Client { traveller: Box<Traveller> },
+    /// By the old one: no more of them.
+    Gone,
 }
 
 const PROTOCOL: u32 = 1;
