@@ -140,6 +140,20 @@ fn with_their_text_where_that_was_asked_for() {
 }
 
 #[test]
+fn a_reload_begins_to_tell_of_them() {
+    let server = Server::start(Flavor::installed()[0], Options::default());
+    let mut tidegate = Tidegate::start(Config::to(&server));
+    let mut client = app(&tidegate);
+    client.query("SELECT SLEEP(0.1)").unwrap();
+    tidegate.rewrite(|config| config.section("log", "format = \"json\"\nslow_query = \"50ms\""));
+    tidegate.signal("HUP");
+    tidegate.until_metric("tidegate_config_generation", SOON, |generation| generation >= 2.0);
+    client.query("SELECT SLEEP(0.1), 'told'").unwrap();
+    assert_eq!(line(&tidegate, "slow statement")["digest"], "SELECT SLEEP (?), ?");
+    assert_eq!(tidegate.log().matches("slow statement").count(), 1);
+}
+
+#[test]
 fn what_pins_is_told_once() {
     let (_server, tidegate) = stage(&[("log", "format = \"json\"")]);
     for lock in ["first", "second", "third"] {
