@@ -25,7 +25,7 @@ use crate::config::{
 use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
-use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
+use crate::net::{ClientSideTls, Engines, Lifeline, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
 use crate::registry::{Entrance, Registry};
 use crate::secrets::{self, Secrets, Vault};
@@ -241,8 +241,21 @@ fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
 }
 
 fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failure> {
-    let targets = settings.targets.iter();
-    targets.map(|target| Ok((target.clone(), dialer(target, settings, metrics)?))).collect()
+    let lifeline = lifeline();
+    let one = |target: &config::Target| -> Result<_, Failure> {
+        let mut dialer = dialer(target, settings, metrics)?;
+        dialer.lifeline.clone_from(&lifeline);
+        dialer.reaps_orphans = settings.pool.reap_orphans;
+        Ok((target.clone(), dialer))
+    };
+    settings.targets.iter().map(one).collect()
+}
+
+/// One for the process.
+fn lifeline() -> Option<Arc<Lifeline>> {
+    let taken = Lifeline::take();
+    let why = "what a dead Tidegate has left on a server cannot be told, and is left there";
+    taken.inspect_err(|error| tracing::warn!(%error, "{why}")).ok().map(Arc::new)
 }
 
 pub(super) fn dialer(

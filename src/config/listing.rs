@@ -124,6 +124,7 @@ impl Pool {
             max_waiting,
             init_query,
             pin_filter,
+            reap_orphans,
         } = self;
         at.say("max_connections", max_connections);
         at.say("max_idle", max_idle);
@@ -134,6 +135,7 @@ impl Pool {
         at.say("max_waiting", max_waiting);
         at.say("init_query", if init_query.is_empty() { "" } else { HIDDEN });
         at.say("pin_filter", &pin_filter.join(", "));
+        at.say("reap_orphans", reap_orphans);
     }
 }
 
@@ -258,6 +260,7 @@ mod tests {
             min_idle = 1
             idle_timeout = "1h30m"
             pin_filter = "innodb_strict_mode, @a"
+            reap_orphans = false
             [client]
             login_timeout = "0s"
             max_query = "1s500ms"

@@ -131,6 +131,8 @@ pub struct Pool {
     /// Variables whose changes are neither restored nor a reason to hold a connection, in lower
     /// case; user variables with their `@`.
     pub pin_filter: Vec<String>,
+    /// End what a Tidegate on this machine has left on the server that is known to have died.
+    pub reap_orphans: bool,
 }
 
 impl Default for Pool {
@@ -145,6 +147,7 @@ impl Default for Pool {
             max_waiting: 10_000,
             init_query: String::new(),
             pin_filter: Vec::new(),
+            reap_orphans: true,
         }
     }
 }

@@ -19,6 +19,7 @@ pub struct Server {
     pub targets_up: Family<IntGauge>,
     pub targets_primary: Family<IntGauge>,
     pub failovers: IntCounter,
+    pub orphans: IntCounter,
 }
 
 impl Server {
@@ -63,6 +64,10 @@ impl Server {
             failovers: make.counter(
                 "tidegate_failovers_total",
                 "How often another target became the primary.",
+            )?,
+            orphans: make.counter(
+                "tidegate_orphans_ended_total",
+                "Connections of a dead Tidegate that were ended on a target.",
             )?,
         })
     }

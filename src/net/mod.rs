@@ -1,12 +1,13 @@
 //! Sockets, TLS, compression, buffers: how bytes come and go.
 //!
 //! Owns [`Stream`] and what makes one (listen, connect, TLS on either side, the compressed protocol
-//! toward clients), the buffer shelf and the whole-packet I/O of logins. Never looks into a packet beyond its header, never decides
-//! who may connect.
+//! toward clients), the buffer shelf, the name that lives as long as the process, and the whole-packet
+//! I/O of logins. Never looks into a packet beyond its header, never decides who may connect.
 
 pub mod compress;
 mod dial;
 mod lever;
+mod lifeline;
 mod listener;
 pub mod packets;
 mod shelf;
@@ -17,6 +18,7 @@ mod tls;
 pub use compress::{Algorithm, Engines};
 pub use dial::connect;
 pub use lever::Lever;
+pub use lifeline::Lifeline;
 pub use listener::Listener;
 pub use packets::read_packet;
 pub use shelf::Shelf;

@@ -16,6 +16,7 @@ mod keep;
 mod kill;
 mod logins;
 mod make;
+mod orphans;
 mod rack;
 mod reason;
 mod shed;
