@@ -24,7 +24,7 @@ impl Lifeline {
         let realm = realm()?;
         let mut random = [0_u8; NAME_BYTES];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{:032x}", u128::from_ne_bytes(random));
         let held = UnixDatagram::bind_addr(&address(&name)?)?;
         Ok(Self { realm, name, _held: held })
     }
