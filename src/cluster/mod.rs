@@ -5,9 +5,14 @@
 
 mod drain;
 mod elect;
+mod fence;
+mod gtid;
+mod heirs;
 mod hold;
 mod member;
 mod probe;
+mod promotion;
+mod side;
 mod switchover;
 mod view;
 
@@ -30,6 +35,7 @@ use crate::pool::{BorrowError, Borrowed, Pool, Want};
 use hold::Holds;
 use member::{Means, Member};
 use probe::{REFUSED, SHORTEST, look, pace};
+use promotion::Unpromoted;
 
 pub struct Cluster {
     members: Vec<Member>,
@@ -40,6 +46,8 @@ pub struct Cluster {
     holds: Mutex<Holds>,
     /// In the hands of the one switchover that is under way.
     switching: tokio::sync::Mutex<()>,
+    /// Why no replica takes the place of a dead primary.
+    unpromoted: Mutex<Option<Unpromoted>>,
     rules: Rules,
     credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
@@ -79,6 +87,7 @@ impl Cluster {
             writer: AtomicUsize::new(NOBODY),
             holds: Mutex::default(),
             switching: tokio::sync::Mutex::default(),
+            unpromoted: Mutex::default(),
             rules,
             credentials,
             metrics,
@@ -94,6 +103,9 @@ impl Cluster {
             self.lifecycle.spawn("target", async move {
                 let _ = stopping.run_until_cancelled(cluster.tend(at)).await;
             });
+        }
+        if self.promotes() {
+            self.lifecycle.spawn("promotion", Arc::clone(self).promote_when_safe());
         }
     }
 
@@ -349,6 +361,7 @@ impl Cluster {
                 troubles.push(format!("{} read-only", names(&read_only)));
             }
         }
+        troubles.extend(self.unpromoted().map(|it| format!("no replica is promoted: {}", it.why)));
         (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 

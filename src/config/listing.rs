@@ -1,12 +1,13 @@
 //! What is in force, key by key, as it would be written in the file.
 //!
 //! Shown to operators. What may hold a secret is left out: the text of `pool.init_query`,
-//! and the arguments of `secrets.command`.
+//! and the arguments of `secrets.command` and `failover.fence_command`.
 
 use std::time::Duration;
 
 use super::choice::Choice;
 use super::duration;
+use super::promotion::FenceCommand;
 use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
     TlsClient, TlsTarget,
@@ -173,6 +174,8 @@ impl Failover {
             max_replica_lag,
             read_only_fallback,
             username,
+            promote,
+            fence_command,
         } = self;
         at.lasts("probe_interval", *probe_interval);
         at.lasts("probe_timeout", *probe_timeout);
@@ -180,6 +183,13 @@ impl Failover {
         at.lasts("max_replica_lag", *max_replica_lag);
         at.say("read_only_fallback", read_only_fallback);
         at.say("username", username);
+        at.say("promote", promote.as_str());
+        // Its arguments may be what it is let in with.
+        at.path("fence_command", fence_command.as_ref().map(|it| &it.program));
+        at.lasts(
+            "fence_timeout",
+            fence_command.as_ref().map_or(FenceCommand::TIMEOUT, |it| it.timeout),
+        );
     }
 }
 
@@ -268,6 +278,9 @@ mod tests {
             failures = 9
             read_only_fallback = false
             username = "watcher"
+            promote = "when_safe"
+            fence_command = "/bin/fence"
+            fence_timeout = "9s"
             [tls.client]
             mode = "required"
             certificate = "/c"

@@ -11,6 +11,7 @@ mod listing;
 mod mistake;
 mod nearest;
 mod overlay;
+mod promotion;
 mod read;
 mod scalar;
 mod section;
@@ -24,6 +25,7 @@ pub use choice::Choice;
 pub use listing::HIDDEN;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use nearest::nearest;
+pub use promotion::{FenceCommand, Promote};
 pub use settings::{
     Access, Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, LogFormat, LogLevel,
     Pool, Role, SecretsCommand, Settings, Target, TargetTlsMode, TlsClient, TlsTarget,

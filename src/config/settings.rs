@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::choice::Choice;
-use super::{Address, Mistakes, Share, Source};
+use super::{Address, FenceCommand, Mistakes, Promote, Share, Source};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -197,6 +197,9 @@ pub struct Failover {
     /// Who looks at the targets and moves the primary, by the name clients would log in with; empty:
     /// the first account that can log in.
     pub username: String,
+    pub promote: Promote,
+    /// Always there when something may be promoted.
+    pub fence_command: Option<FenceCommand>,
 }
 
 impl Default for Failover {
@@ -208,6 +211,8 @@ impl Default for Failover {
             max_replica_lag: Duration::from_secs(30),
             read_only_fallback: true,
             username: String::new(),
+            promote: Promote::Never,
+            fence_command: None,
         }
     }
 }
