@@ -2,10 +2,12 @@
 //! sound, and every query of the dashboard in `docker/grafana` has an answer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 #![allow(clippy::disallowed_methods, reason = "std::thread::sleep: no client is served here")]
 
 mod support;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -94,9 +96,9 @@ impl Prometheus {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
-             rule_files: [{:?}]\n\
+             rule_files: [\"{}\"]\n\
              scrape_configs:\n  - job_name: tidegate\n    static_configs: [{{targets: [{target:?}]}}]\n",
-            file(RULES)
+            file(RULES).display()
         );
         let path = folder.path().join("prometheus.yml");
         fs::write(&path, config).unwrap();
@@ -130,7 +132,10 @@ impl Prometheus {
 
     /// How many series answer it.
     fn query(&self, expression: &str) -> usize {
-        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let encoded = expression.bytes().fold(String::new(), |mut encoded, byte| {
+            let _ = write!(encoded, "%{byte:02X}");
+            encoded
+        });
         let data = self.api(&format!("/api/v1/query?query={encoded}"));
         data["result"].as_array().unwrap().len()
     }
