@@ -22,7 +22,7 @@ use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
     self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
+use crate::frontend::{self, Desks, End, Gate, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
@@ -216,6 +216,7 @@ fn share(
             login_timeout: settings.client.login_timeout,
             borrow_timeout: settings.pool.borrow_timeout,
         },
+        gates: settings.endpoints.iter().map(Gate::from).collect(),
         clients: AtomicUsize::new(0),
         lobby: Arc::new(Lobby::new(settings.client.max_logging_in)),
         throttle: Throttle::new(

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use super::choice::Choice;
-use super::duration;
 use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
     TlsClient, TlsTarget,
 };
+use super::{duration, networks};
 
 /// In place of a value that is not shown.
 pub const HIDDEN: &str = "(not shown)";
@@ -96,10 +96,13 @@ impl At<'_> {
 
 impl Endpoint {
     fn list(&self, at: &mut At<'_>) {
-        let Self { name, listen, access } = self;
+        let Self { name, listen, access, allow, deny, proxy_protocol_from } = self;
         at.say("name", name);
         at.say("listen", listen);
         at.say("access", access.as_str());
+        at.say("allow", &networks::text(allow));
+        at.say("deny", &networks::text(deny));
+        at.say("proxy_protocol_from", &networks::text(proxy_protocol_from));
     }
 }
 
@@ -243,6 +246,9 @@ mod tests {
             name = "reads"
             listen = "unix:/run/t.sock"
             access = "read-only"
+            allow = ["10.0.0.0/8", "127.0.0.1"]
+            deny = ["10.6.0.0/16"]
+            proxy_protocol_from = "2001:db8::/32"
             [[endpoint]]
             [[target]]
             address = "[::1]:3307"

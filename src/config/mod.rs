@@ -10,6 +10,7 @@ mod duration;
 mod listing;
 mod mistake;
 mod nearest;
+mod networks;
 mod overlay;
 mod read;
 mod scalar;

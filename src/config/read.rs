@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::mistake::{Mistake, Mistakes, Place};
+use super::networks::networks;
 use super::scalar;
 use super::section::Section;
 use super::settings::{
@@ -71,6 +72,9 @@ fn endpoints(
             name: section.value("name", default.name, scalar::name),
             listen: section.value("listen", default.listen, scalar::address),
             access: section.value("access", default.access, scalar::choice),
+            allow: networks(&mut section, "allow"),
+            deny: networks(&mut section, "deny"),
+            proxy_protocol_from: networks(&mut section, "proxy_protocol_from"),
         };
         let same = endpoints.iter().any(|other| other.name == endpoint.name);
         if same && section.sound(&["name"]) {

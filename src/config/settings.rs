@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cidr::IpCidr;
+
 use super::choice::Choice;
 use super::{Address, Mistakes, Share, Source};
 
@@ -46,6 +48,12 @@ pub struct Endpoint {
     pub name: String,
     pub listen: Address,
     pub access: Access,
+    /// Who may connect; empty: everybody.
+    pub allow: Vec<IpCidr>,
+    /// Who may not, allowed or not.
+    pub deny: Vec<IpCidr>,
+    /// Load balancers that say first for whom they connect.
+    pub proxy_protocol_from: Vec<IpCidr>,
 }
 
 impl Default for Endpoint {
@@ -54,6 +62,9 @@ impl Default for Endpoint {
             name: "default".to_owned(),
             listen: Address::tcp("127.0.0.1", 6033),
             access: Access::ReadWrite,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            proxy_protocol_from: Vec::new(),
         }
     }
 }

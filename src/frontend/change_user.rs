@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::End;
 use super::greet::{fallback, fit_for_clients, hold_back, host, identity, ledger_login};
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
+use super::{End, gate};
 use crate::auth::{Nonce, Verdict, Verifier};
 use crate::metrics::LoginOutcome;
 use crate::wire::{AuthMore, AuthSwitch, ChangeUser, HEADER_LEN, Meaning};
@@ -40,7 +40,7 @@ impl Session {
             let word = Word::blocked(&request.user, host(&peer));
             return self.refuse_and_end(&word, 1, End::Blocked).await;
         }
-        let account = self.shared.vault.current().account(&request.user).cloned();
+        let account = gate::account(&self.shared, &request.user, &peer);
         let mut verifier = Verifier::new(Nonce::random(), account.clone(), fallback(&self.shared));
         let mut seq = 1;
         let mut verdict = verifier.answer(NO_PLUGIN, &request.auth_response);

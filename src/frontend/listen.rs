@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
 
+use super::gate::Unheard;
+use super::greet::host;
 use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
@@ -81,18 +83,46 @@ async fn greet(
     from: (String, Entrance),
     shared: &Arc<Shared>,
 ) -> Result<(Box<Session>, Admitted), End> {
-    let guest = shared.lobby.enter(Instant::now()).filter(|_| !Admitted::is_full(shared));
-    let Some(guest) = guest else {
+    let Some(guest) = shared.lobby.enter(Instant::now()) else {
         refuse(stream, &Word::too_many_clients()).await;
         return Err(End::TooMany);
     };
     let _counted = Counted::one(&shared.metrics.client.logging_in);
     tokio::select! {
         biased;
-        greeted = Session::greet(stream, from, Arc::clone(shared)) => greeted,
+        greeted = pass(stream, from, shared) => greeted,
         // Whoever is too slow is not told so.
         () = guest.cut() => Err(End::Crowded),
     }
+}
+
+/// Who comes from where they may not, and who is one too many, is told so in place of the greeting.
+async fn pass(
+    mut stream: Stream,
+    (mut peer, entrance): (String, Entrance),
+    shared: &Arc<Shared>,
+) -> Result<(Box<Session>, Admitted), End> {
+    if let Some(gate) = shared.gates.get(usize::from(entrance.endpoint)) {
+        peer = match gate.peer(&mut stream, peer).await {
+            Ok(peer) => peer,
+            Err(Unheard { end, word }) => {
+                if let Some(word) = word {
+                    refuse(stream, &word).await;
+                }
+                return Err(end);
+            }
+        };
+        if !gate.admits(&peer) {
+            tracing::info!(peer, "refused a connection from a network that is not allowed");
+            refuse(stream, &Word::host_not_allowed(host(&peer))).await;
+            return Err(End::NotAllowed);
+        }
+    }
+    if Admitted::is_full(shared) {
+        refuse(stream, &Word::too_many_clients()).await;
+        return Err(End::TooMany);
+    }
+    Session::greet(stream, (peer, entrance), Arc::clone(shared)).await
 }
 
 /// Of a login that came to nothing.
@@ -104,6 +134,7 @@ fn outcome(end: End) -> LoginOutcome {
         End::TooMany => LoginOutcome::TooMany,
         End::Blocked => LoginOutcome::Blocked,
         End::Crowded => LoginOutcome::Crowded,
+        End::NotAllowed => LoginOutcome::NotAllowed,
         _ => LoginOutcome::Broken,
     }
 }

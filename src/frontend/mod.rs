@@ -9,6 +9,7 @@ mod change_user;
 mod desk;
 mod end;
 mod exchange;
+mod gate;
 mod greet;
 mod heal;
 mod inbound;
@@ -33,6 +34,7 @@ use arc_swap::ArcSwap;
 
 pub use desk::Desks;
 pub use end::End;
+pub use gate::Gate;
 pub use listen::listen;
 pub use lobby::Lobby;
 pub use throttle::Throttle;
@@ -60,6 +62,8 @@ pub struct Shared {
     pub tls: Option<ArcSwap<ClientSideTls>>,
     pub tls_required: bool,
     pub limits: Limits,
+    /// Of each endpoint, in their order.
+    pub gates: Vec<Gate>,
     /// Clients that are logged in.
     pub clients: AtomicUsize,
     /// And those that are not yet.

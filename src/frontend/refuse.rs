@@ -71,6 +71,12 @@ impl Word {
         Self::new(1129, *b"HY000", message)
     }
 
+    /// By its network.
+    pub fn host_not_allowed(peer: &str) -> Self {
+        let message = format!("Host '{peer}' is not allowed to connect to this MySQL server");
+        Self::new(1130, *b"HY000", message)
+    }
+
     pub fn tls_required() -> Self {
         Self::new(
             3159,
@@ -81,6 +87,16 @@ impl Word {
 
     pub fn bad_handshake() -> Self {
         Self::new(1043, *b"08S01", "Bad handshake")
+    }
+
+    pub fn bad_proxy_header() -> Self {
+        Self::new(1043, *b"08S01", "Bad handshake: no PROXY header (endpoint.proxy_protocol_from)")
+    }
+
+    pub fn stray_proxy_header() -> Self {
+        let message = "Bad handshake: a PROXY header from an address that is not in \
+                       endpoint.proxy_protocol_from";
+        Self::new(1043, *b"08S01", message)
     }
 
     pub fn charset_not_for_clients(name: &str) -> Self {

@@ -35,6 +35,8 @@ label! {
         Blocked = "blocked",
         /// Cut to make room for others on their way in.
         Crowded = "crowded",
+        /// Error 1130.
+        NotAllowed = "not_allowed",
         /// The client went away, or did not speak the protocol.
         Broken = "broken",
     }
