@@ -213,6 +213,7 @@ fn share(
         tls_required: settings.tls_client.mode == ClientTlsMode::Required,
         limits: Limits {
             max_connections: settings.client.max_connections,
+            max_connections_per_user: settings.client.max_connections_per_user,
             login_timeout: settings.client.login_timeout,
             borrow_timeout: settings.pool.borrow_timeout,
         },

@@ -149,6 +149,7 @@ impl Client {
             idle_in_transaction_timeout,
             max_transaction,
             max_query,
+            max_connections_per_user,
             max_logging_in,
             failed_login_delay,
             max_failed_logins,
@@ -159,6 +160,7 @@ impl Client {
         at.limit("idle_in_transaction_timeout", *idle_in_transaction_timeout);
         at.limit("max_transaction", *max_transaction);
         at.limit("max_query", *max_query);
+        at.say("max_connections_per_user", max_connections_per_user);
         at.say("max_logging_in", max_logging_in);
         at.lasts("failed_login_delay", *failed_login_delay);
         at.say("max_failed_logins", max_failed_logins);

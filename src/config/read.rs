@@ -209,6 +209,11 @@ fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
             default.max_connections,
             scalar::count(1..=10_000_000),
         ),
+        max_connections_per_user: section.value(
+            "max_connections_per_user",
+            default.max_connections_per_user,
+            scalar::count(0..=10_000_000),
+        ),
         max_logging_in: section.value(
             "max_logging_in",
             default.max_logging_in,

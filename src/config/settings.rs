@@ -165,6 +165,8 @@ impl Default for Pool {
 pub struct Client {
     /// That are logged in.
     pub max_connections: usize,
+    /// Of one user, where the secrets say nothing else; 0 is no limit.
+    pub max_connections_per_user: u32,
     /// That are not yet.
     pub max_logging_in: usize,
     /// How long the answer to a wrong password is held back, after a few of them.
@@ -182,6 +184,7 @@ impl Default for Client {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_connections_per_user: 0,
             max_logging_in: 10_000,
             failed_login_delay: Duration::from_secs(1),
             max_failed_logins: 0,

@@ -62,10 +62,15 @@ impl Session {
             return self.refuse_and_end(&word, seq, End::LoginRefused).await;
         };
         self.release_reset().await;
+        let most = self.shared.limits.of(&account);
+        if !self.presence.log_in(&account, most) {
+            self.shared.metrics.client.logins.of(LoginOutcome::UserLimit).inc();
+            let word = Word::user_limit(&account.username, most);
+            return self.refuse_and_end(&word, seq, End::UserLimit).await;
+        }
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
         let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
         (self.identity, self.secrets) = (identity(&self.shared, &account, meaning), 0);
-        self.presence.set_account(&account);
         self.presence.set_attributes(&request.attributes);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());

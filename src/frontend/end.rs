@@ -27,10 +27,12 @@ pub enum End {
     Crowded,
     /// From a network that may not come in here.
     NotAllowed,
+    /// There are as many of this user as there may be.
+    UserLimit,
 }
 
 impl End {
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 18] = [
         "quit",
         "hung_up",
         "malformed",
@@ -48,6 +50,7 @@ impl End {
         "blocked",
         "crowded",
         "not_allowed",
+        "user_limit",
     ];
 }
 

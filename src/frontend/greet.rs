@@ -172,7 +172,11 @@ impl Guest {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
             };
             // Before the client knows that its id is good: it may be killed by it at once.
-            self.presence.set_account(&account);
+            let most = self.shared.limits.of(&account);
+            if !self.presence.log_in(&account, most) {
+                let word = Word::user_limit(&account.username, most);
+                return Err(self.refuse(&word, End::UserLimit).await);
+            }
             self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
             Ok((account, admitted))

@@ -135,6 +135,7 @@ fn outcome(end: End) -> LoginOutcome {
         End::Blocked => LoginOutcome::Blocked,
         End::Crowded => LoginOutcome::Crowded,
         End::NotAllowed => LoginOutcome::NotAllowed,
+        End::UserLimit => LoginOutcome::UserLimit,
         _ => LoginOutcome::Broken,
     }
 }

@@ -44,7 +44,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::{ClientSideTls, Engines, Shelf};
 use crate::registry::Registry;
-use crate::secrets::Vault;
+use crate::secrets::{Account, Vault};
 use crate::session::Library;
 
 /// What all sessions of the process share.
@@ -74,6 +74,16 @@ pub struct Shared {
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub max_connections: usize,
+    /// 0: no limit.
+    pub max_connections_per_user: u32,
     pub login_timeout: Option<Duration>,
     pub borrow_timeout: Duration,
+}
+
+impl Limits {
+    /// How many of one user there may be; `None`: as many as like.
+    fn of(&self, account: &Account) -> Option<u32> {
+        let most = account.bounds.max_connections.unwrap_or(self.max_connections_per_user);
+        (most > 0).then_some(most)
+    }
 }

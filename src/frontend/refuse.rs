@@ -53,6 +53,15 @@ impl Word {
         Self::new(1040, *b"08004", "Too many connections")
     }
 
+    /// As with the server's MAX_USER_CONNECTIONS of an account.
+    pub fn user_limit(user: &str, most: Option<u32>) -> Self {
+        let most = most.unwrap_or_default();
+        let message = format!(
+            "User '{user}' has exceeded the 'max_user_connections' resource (current value: {most})"
+        );
+        Self::new(1226, *b"42000", message)
+    }
+
     /// The same whatever was wrong, as the server does it.
     pub fn bad_login(user: &str, peer: &str, with_password: bool) -> Self {
         // A name is 32 characters at most; what is longer is not echoed whole.

@@ -37,6 +37,8 @@ label! {
         Crowded = "crowded",
         /// Error 1130.
         NotAllowed = "not_allowed",
+        /// Error 1226.
+        UserLimit = "user_limit",
         /// The client went away, or did not speak the protocol.
         Broken = "broken",
     }
