@@ -1,10 +1,11 @@
-//! Who is connected.
+//! Who is connected, and who is on the way in.
 //!
 //! Owns the connection ids clients are given, what each session is doing, and the bell that wakes
 //! a sleeping one with bad news. It never touches a socket; what a doomed session is told is the
 //! frontend's.
 
 mod bell;
+mod lobby;
 mod view;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use bell::Bell;
 use tokio::sync::Notify;
 
+pub use lobby::{Guest, Lobby};
 pub use view::{ClientView, Entrance, Wire};
 
 use crate::secrets::Account;

@@ -22,12 +22,12 @@ use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
     self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{self, Desks, End, Gate, Limits, Lobby, Shared, Throttle};
+use crate::frontend::{self, Desks, End, Gate, Limits, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
-use crate::registry::{Entrance, Registry};
+use crate::registry::{Entrance, Lobby, Registry};
 use crate::secrets::{self, Secrets, Vault};
 use crate::session::{Library, Pin};
 
@@ -324,10 +324,11 @@ fn lookout(settings: &Settings, shared: &Shared) -> Arc<Lookout> {
 }
 
 fn http_state(shared: &Arc<Shared>, lookout: Arc<Lookout>) -> HttpState {
-    let metrics = Arc::clone(&shared.metrics);
+    let (metrics, vault) = (Arc::clone(&shared.metrics), Arc::clone(&shared.vault));
     let shared = Arc::clone(shared);
     HttpState {
         metrics,
+        vault,
         lookout,
         ready: Arc::new(move || match shared.lifecycle.phase() {
             Phase::Starting => Err("starting".into()),

@@ -15,7 +15,6 @@ mod heal;
 mod inbound;
 mod kill;
 mod listen;
-mod lobby;
 mod prepare;
 mod recut;
 mod refuse;
@@ -36,14 +35,13 @@ pub use desk::Desks;
 pub use end::End;
 pub use gate::Gate;
 pub use listen::listen;
-pub use lobby::Lobby;
 pub use throttle::Throttle;
 
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::{ClientSideTls, Engines, Shelf};
-use crate::registry::Registry;
+use crate::registry::{Lobby, Registry};
 use crate::secrets::{Account, Vault};
 use crate::session::Library;
 

@@ -32,7 +32,7 @@ use crate::config::{Address, Settings};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::ClientSideTls;
-use crate::registry::Registry;
+use crate::registry::{Lobby, Registry};
 use crate::secrets::Vault;
 use crate::session::Library;
 
@@ -45,6 +45,7 @@ pub struct Console {
     started: Instant,
     next_id: AtomicU32,
     seats: Arc<Semaphore>,
+    lobby: Arc<Lobby>,
 }
 
 /// What is shown to those who want TLS, at this moment.
@@ -62,7 +63,7 @@ pub struct Rooms {
     pub tls: Arc<Tls>,
 }
 
-/// Operators at the same time, those logging in included.
+/// Operators at the same time, and as many again on their way in.
 const SEATS: usize = 32;
 
 impl Console {
@@ -75,6 +76,7 @@ impl Console {
             started: Instant::now(),
             next_id: AtomicU32::new(1),
             seats: Arc::new(Semaphore::new(SEATS)),
+            lobby: Arc::new(Lobby::new(SEATS)),
         }
     }
 }
