@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 #![allow(clippy::float_cmp, reason = "metrics that count are whole")]
+#![allow(clippy::print_stderr, reason = "what was skipped is said")]
 
 mod support;
 
@@ -78,21 +79,22 @@ const VERSION_1: &[u8] = b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 3306\r\n";
 fn haproxy(tidegate: &Tidegate, folder: &TempDir) -> Option<(Leashed, [u16; 3])> {
     let there = Command::new("haproxy").arg("-v").output().is_ok();
     if !there {
-        eprintln!("HAProxy is not installed");
+        eprintln!("SKIPPED: HAProxy is not installed");
         return None;
     }
     let ports = [free_port(), free_port(), free_port()];
     let ways = ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options unique-id,crc32c"];
-    let mut text =
-        "defaults\nmode tcp\ntimeout connect 5s\ntimeout client 30s\ntimeout server 30s\n"
-            .to_owned();
-    for (port, way) in ports.iter().zip(ways) {
-        text += &format!(
+    let backends = ports.iter().zip(ways).map(|(port, way)| {
+        format!(
             "listen l{port}\nbind 127.0.0.1:{port}\nunique-id-format %[uuid]\nsource {BALANCER}\n\
              server tidegate {} {way}\n",
             tidegate.address()
-        );
-    }
+        )
+    });
+    let backends: String = backends.collect();
+    let text = format!(
+        "defaults\nmode tcp\ntimeout connect 5s\ntimeout client 30s\ntimeout server 30s\n{backends}"
+    );
     let config = folder.path().join("haproxy.cfg");
     fs::write(&config, text).unwrap();
     let mut command = Command::new("haproxy");

@@ -64,9 +64,7 @@ impl Session {
         self.release_reset().await;
         let most = self.shared.limits.of(&account);
         if !self.presence.log_in(&account, most) {
-            self.shared.metrics.client.logins.of(LoginOutcome::UserLimit).inc();
-            let word = Word::user_limit(&account.username, most);
-            return self.refuse_and_end(&word, seq, End::UserLimit).await;
+            return self.one_too_many(&Word::user_limit(&account.username, most), seq).await;
         }
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
         let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
@@ -83,6 +81,11 @@ impl Session {
         }
         self.put_login_ok(&mut out, seq);
         self.stream.send(&out).await.map_err(|_| End::HungUp)
+    }
+
+    async fn one_too_many(&mut self, word: &Word, seq: u8) -> Result<(), End> {
+        self.shared.metrics.client.logins.of(LoginOutcome::UserLimit).inc();
+        self.refuse_and_end(word, seq, End::UserLimit).await
     }
 
     async fn refuse_and_end(&mut self, word: &Word, seq: u8, end: End) -> Result<(), End> {

@@ -24,6 +24,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 pub use door::listen;
+pub use statement::Statement;
 pub use verbs::{Argument, Done, Run, Running, Takes, Verb};
 pub use words::Refusal;
 
