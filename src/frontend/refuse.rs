@@ -150,6 +150,14 @@ impl Word {
                 }
                 Self::new(9501, *b"HY000", message)
             }
+            BorrowError::OwnBound { waited, user, most } => Self::new(
+                9501,
+                *b"HY000",
+                format!(
+                    "Timed-out waiting to acquire database connection: waited {:.1}s (pool.borrow_timeout), the {most} that user '{user}' may have (max_server_connections) are in use",
+                    waited.as_secs_f64()
+                ),
+            ),
             BorrowError::Login(BackendError::Refused(error)) => Self::new(
                 error.code,
                 error.state,

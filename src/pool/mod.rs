@@ -20,6 +20,7 @@ mod rack;
 mod reason;
 mod shed;
 mod shelf;
+mod turns;
 mod view;
 
 use std::collections::HashSet;
@@ -42,6 +43,7 @@ use crate::net::Lever;
 use gate::Gate;
 use rack::Rack;
 use shelf::Shelf;
+use turns::Turns;
 
 /// One target's connections, all users together. Cheap to clone.
 #[derive(Clone)]
@@ -79,6 +81,8 @@ struct Inner {
     news: Notify,
     gate: Gate,
     waiting: AtomicUsize,
+    /// Of users that have a bound of their own.
+    turns: Turns,
     /// Connections that are being made ready, and that are being closed.
     dialing: AtomicUsize,
     closing: AtomicUsize,
@@ -133,6 +137,7 @@ impl Pool {
             news: Notify::new(),
             gate: Gate::new(usable),
             waiting: AtomicUsize::new(0),
+            turns: Turns::default(),
             dialing: AtomicUsize::new(0),
             closing: AtomicUsize::new(0),
             levers: Mutex::default(),

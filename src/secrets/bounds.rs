@@ -8,6 +8,8 @@ pub struct Bounds {
     pub networks: Vec<IpCidr>,
     /// `None`: as many as the configuration says; 0: no limit.
     pub max_connections: Option<u32>,
+    /// To each server, in hand at once; 0 or `None`: no limit.
+    pub max_server_connections: Option<u32>,
 }
 
 /// A value as either notation has it.
@@ -20,14 +22,15 @@ pub(super) enum Written {
 const MOST: u32 = 10_000_000;
 
 impl Bounds {
-    pub(super) const KEYS: [&'static str; 2] = ["networks", "max_connections"];
+    pub(super) const KEYS: [&'static str; 3] =
+        ["networks", "max_connections", "max_server_connections"];
 
     /// `key` is one of [`Bounds::KEYS`]; what is wrong is said without the value.
     pub(super) fn set(&mut self, key: &str, value: Written) -> Result<(), &'static str> {
-        if key == "networks" {
-            self.networks = networks(value)?;
-        } else {
-            self.max_connections = Some(number(value)?);
+        match key {
+            "networks" => self.networks = networks(value)?,
+            "max_connections" => self.max_connections = Some(number(value)?),
+            _ => self.max_server_connections = Some(number(value)?),
         }
         Ok(())
     }
@@ -52,7 +55,7 @@ fn number(value: Written) -> Result<u32, &'static str> {
         },
         Written::Other => None,
     };
-    number.filter(|number| *number <= MOST).ok_or("max_connections must be from 0 to 10000000")
+    number.filter(|number| *number <= MOST).ok_or("a number of connections is from 0 to 10000000")
 }
 
 #[cfg(test)]
@@ -81,16 +84,17 @@ mod tests {
     #[test]
     fn both_notations_say_the_same() {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()];
-        let expected = Bounds { networks, max_connections: Some(5) };
+        let expected =
+            Bounds { networks, max_connections: Some(5), max_server_connections: Some(3) };
         for lines in [
-            "networks = [\"10.0.0.0/8\", \"::1\"]\nmax_connections = 5",
-            "networks = \"10.0.0.0/8, ::1\"\nmax_connections = \"5\"",
+            "networks = [\"10.0.0.0/8\", \"::1\"]\nmax_connections = 5\nmax_server_connections = 3",
+            "networks = \"10.0.0.0/8, ::1\"\nmax_connections = \"5\"\nmax_server_connections = 3",
         ] {
             assert_eq!(of_toml(lines).unwrap(), expected);
         }
         for pairs in [
-            r#", "networks": ["10.0.0.0/8", "::1"], "max_connections": 5"#,
-            r#", "networks": "10.0.0.0/8,::1", "max_connections": "5""#,
+            r#", "networks": ["10.0.0.0/8", "::1"], "max_connections": 5, "max_server_connections": 3"#,
+            r#", "networks": "10.0.0.0/8,::1", "max_connections": "5", "max_server_connections": "3""#,
         ] {
             assert_eq!(of_json(pairs).unwrap(), expected);
         }
@@ -109,7 +113,7 @@ mod tests {
             assert_eq!(told, ["networks must be such as \"10.0.0.0/8\""], "{lines}");
         }
         for value in ["-1", "10000001", "true", "\"many\"", "\"\"", "[\"1\", \"2\"]", "1.5"] {
-            let wrong = ["max_connections must be from 0 to 10000000"];
+            let wrong = ["a number of connections is from 0 to 10000000"];
             assert_eq!(of_toml(&format!("max_connections = {value}")).unwrap_err(), wrong);
             assert_eq!(of_json(&format!(", \"max_connections\": {value}")).unwrap_err(), wrong);
         }
