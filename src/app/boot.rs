@@ -217,7 +217,6 @@ fn share(
             login_timeout: settings.client.login_timeout,
             borrow_timeout: settings.pool.borrow_timeout,
         },
-        gates: settings.endpoints.iter().map(Gate::from).collect(),
         clients: AtomicUsize::new(0),
         lobby: Arc::new(Lobby::new(settings.client.max_logging_in)),
         throttle: Throttle::new(
@@ -265,14 +264,15 @@ pub(super) fn dialer(
     Ok(dialer)
 }
 
-async fn listen(settings: &Settings) -> Result<Vec<(Listener, Entrance)>, Failure> {
+async fn listen(settings: &Settings) -> Result<Vec<(Listener, (Entrance, Arc<Gate>))>, Failure> {
     let mut listeners = Vec::new();
     for (endpoint, at) in settings.endpoints.iter().zip(0..) {
         let listener = Listener::bind(&endpoint.listen).await.map_err(|error| {
             Failure::other(format!("cannot listen on {}: {error}", endpoint.listen))
         })?;
         tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
-        listeners.push((listener, Entrance { endpoint: at, access: endpoint.access }));
+        let entrance = Entrance { endpoint: at, access: endpoint.access };
+        listeners.push((listener, (entrance, Arc::new(Gate::from(endpoint)))));
     }
     Ok(listeners)
 }

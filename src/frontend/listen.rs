@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
 
-use super::gate::Unheard;
+use super::gate::{Gate, Unheard};
 use super::greet::host;
 use super::refuse::Word;
 use super::serve::Session;
@@ -20,7 +20,11 @@ use crate::registry::Entrance;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs until draining begins.
-pub async fn listen(listener: Listener, entrance: Entrance, shared: Arc<Shared>) {
+pub async fn listen(
+    listener: Listener,
+    (entrance, gate): (Entrance, Arc<Gate>),
+    shared: Arc<Shared>,
+) {
     let draining = shared.lifecycle.draining();
     loop {
         let accepted = tokio::select! {
@@ -29,10 +33,10 @@ pub async fn listen(listener: Listener, entrance: Entrance, shared: Arc<Shared>)
         };
         match accepted {
             Ok((stream, peer)) => {
-                let shared = Arc::clone(&shared);
+                let (gate, shared) = (Arc::clone(&gate), Arc::clone(&shared));
                 let lifecycle = shared.lifecycle.clone();
                 // A future keeps the place of its arguments to its end.
-                let arrival = Box::new(Arrival { stream, peer, entrance, shared });
+                let arrival = Box::new(Arrival { stream, peer, entrance, gate, shared });
                 lifecycle.spawn("session", come_in(arrival));
             }
             Err(error) => {
@@ -47,6 +51,7 @@ struct Arrival {
     stream: Stream,
     peer: String,
     entrance: Entrance,
+    gate: Arc<Gate>,
     shared: Arc<Shared>,
 }
 
@@ -59,11 +64,11 @@ impl Arrival {
 }
 
 async fn come_in(arrival: Box<Arrival>) {
-    let Arrival { stream, peer, entrance, shared } = arrival.unpack();
+    let Arrival { stream, peer, entrance, gate, shared } = arrival.unpack();
     let _counted = Counted::one(&shared.metrics.client.connections);
     shared.metrics.client.connections_total.inc();
     // The login is rare and its future large: kept apart, so that a sleeping session is small.
-    let greeted = Box::pin(greet(stream, (peer, entrance), &shared)).await;
+    let greeted = Box::pin(greet(stream, (peer, entrance), gate, &shared)).await;
     let end = match greeted {
         Ok((session, _admitted)) => session.serve().await,
         Err(end) => {
@@ -81,6 +86,7 @@ async fn come_in(arrival: Box<Arrival>) {
 async fn greet(
     stream: Stream,
     from: (String, Entrance),
+    gate: Arc<Gate>,
     shared: &Arc<Shared>,
 ) -> Result<(Box<Session>, Admitted), End> {
     let Some(guest) = shared.lobby.enter(Instant::now()) else {
@@ -90,7 +96,7 @@ async fn greet(
     let _counted = Counted::one(&shared.metrics.client.logging_in);
     tokio::select! {
         biased;
-        greeted = pass(stream, from, shared) => greeted,
+        greeted = pass(stream, from, &gate, shared) => greeted,
         // Whoever is too slow is not told so.
         () = guest.cut() => Err(End::Crowded),
     }
@@ -99,24 +105,23 @@ async fn greet(
 /// Who comes from where they may not, and who is one too many, is told so in place of the greeting.
 async fn pass(
     mut stream: Stream,
-    (mut peer, entrance): (String, Entrance),
+    (peer, entrance): (String, Entrance),
+    gate: &Gate,
     shared: &Arc<Shared>,
 ) -> Result<(Box<Session>, Admitted), End> {
-    if let Some(gate) = shared.gates.get(usize::from(entrance.endpoint)) {
-        peer = match gate.peer(&mut stream, peer).await {
-            Ok(peer) => peer,
-            Err(Unheard { end, word }) => {
-                if let Some(word) = word {
-                    refuse(stream, &word).await;
-                }
-                return Err(end);
+    let peer = match gate.peer(&mut stream, peer).await {
+        Ok(peer) => peer,
+        Err(Unheard { end, word }) => {
+            if let Some(word) = word {
+                refuse(stream, &word).await;
             }
-        };
-        if !gate.admits(&peer) {
-            tracing::info!(peer, "refused a connection from a network that is not allowed");
-            refuse(stream, &Word::host_not_allowed(host(&peer))).await;
-            return Err(End::NotAllowed);
+            return Err(end);
         }
+    };
+    if !gate.admits(&peer) {
+        tracing::debug!(peer, "refused a connection from a network that is not allowed");
+        refuse(stream, &Word::host_not_allowed(host(&peer))).await;
+        return Err(End::NotAllowed);
     }
     if Admitted::is_full(shared) {
         refuse(stream, &Word::too_many_clients()).await;

@@ -60,8 +60,6 @@ pub struct Shared {
     pub tls: Option<ArcSwap<ClientSideTls>>,
     pub tls_required: bool,
     pub limits: Limits,
-    /// Of each endpoint, in their order.
-    pub gates: Vec<Gate>,
     /// Clients that are logged in.
     pub clients: AtomicUsize,
     /// And those that are not yet.
