@@ -29,12 +29,12 @@ use crate::config::{
     self, Access, Address, ClientTlsMode, InForce, Mistake, Mistakes, Place, Role, Settings,
     Source, TargetTlsMode,
 };
-use crate::frontend::{ClientTls, Desks, End, Limits, Lobby, Shared, Throttle};
+use crate::frontend::{ClientTls, Desks, End, Limits, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{ClientSideTls, Engines, Lifeline, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
-use crate::registry::Registry;
+use crate::registry::{Lobby, Registry};
 use crate::secrets::{self, Secrets, Vault};
 use crate::session::{Library, Pin};
 
@@ -480,10 +480,11 @@ fn lookout(settings: &Arc<InForce>, shared: &Shared) -> Arc<Lookout> {
 }
 
 fn http_state(shared: &Arc<Shared>, lookout: Arc<Lookout>) -> HttpState {
-    let metrics = Arc::clone(&shared.metrics);
+    let (metrics, vault) = (Arc::clone(&shared.metrics), Arc::clone(&shared.vault));
     let shared = Arc::clone(shared);
     HttpState {
         metrics,
+        vault,
         lookout,
         ready: Arc::new(move || match shared.lifecycle.phase() {
             Phase::Starting => Err("starting".into()),

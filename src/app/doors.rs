@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::takeover::Given;
 use crate::config::{Address, Endpoint};
-use crate::frontend::{self, Shared};
+use crate::frontend::{self, Gate, Shared};
 use crate::net::Listener;
 use crate::registry::{Doom, Entrance};
 
@@ -123,7 +123,8 @@ impl Doors {
         let closing = self.shared.lifecycle.relieved();
         tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
         let (heard, shared) = (Arc::clone(&listener), Arc::clone(&self.shared));
-        let listen = frontend::listen(heard, entrance, closing.clone(), shared);
+        let gate = Arc::new(Gate::from(&endpoint));
+        let listen = frontend::listen(heard, (entrance, gate), closing.clone(), shared);
         self.shared.lifecycle.spawn("listen", listen);
         Door { endpoint, listener: Arc::downgrade(&listener), entrance, closing }
     }

@@ -27,6 +27,7 @@ mod resize;
 mod shed;
 mod shelf;
 mod standing;
+mod turns;
 mod view;
 
 use std::collections::HashSet;
@@ -52,6 +53,7 @@ use limits::LiveLimits;
 use rack::{Rack, Seated};
 use shelf::Shelf;
 use standing::Standing;
+use turns::Turns;
 
 /// One target's connections, all users together. Cheap to clone.
 #[derive(Clone)]
@@ -85,6 +87,8 @@ struct Inner {
     news: Notify,
     gate: Gate,
     waiting: AtomicUsize,
+    /// Of users that have a bound of their own.
+    turns: Turns,
     /// Connections that are being made ready, and that are being closed.
     dialing: AtomicUsize,
     closing: AtomicUsize,
@@ -141,6 +145,7 @@ impl Pool {
             news: Notify::new(),
             gate: Gate::new(),
             waiting: AtomicUsize::new(0),
+            turns: Turns::default(),
             dialing: AtomicUsize::new(0),
             closing: AtomicUsize::new(0),
             levers: Mutex::default(),
