@@ -145,6 +145,9 @@ pub struct Forward {
     pub signal: bool,
     /// The statement names the client's own trackers: they must be in place while it runs.
     pub tracking: bool,
+    /// The `wait_timeout` of the connection in hand is still the proxy's, and is to be the server's own
+    /// from here on.
+    pub own_timeout: bool,
 }
 
 impl Forward {
@@ -158,6 +161,7 @@ impl Forward {
             continues: false,
             signal: false,
             tracking: false,
+            own_timeout: false,
         }
     }
 }
@@ -237,6 +241,9 @@ pub struct Ledger {
     /// No OK has come since the last error.
     error_untold: bool,
     released: bool,
+    /// A statement has named `wait_timeout`: the proxy's own has given way, until another connection is
+    /// borrowed.
+    timeout_named: bool,
     pending: Pending,
 }
 
@@ -302,6 +309,7 @@ impl Ledger {
             characteristics: None,
             error_untold: false,
             released: false,
+            timeout_named: false,
             pending: Pending::default(),
         }
     }
@@ -468,6 +476,9 @@ impl Ledger {
             // A plan that came to nothing may have said that it is.
             self.insert_id_told = false;
             self.found_rows_there = false;
+            if self.timeout_named {
+                self.put_back_timeout();
+            }
         }
         let plan = self.plan(request, held);
         match plan {
@@ -576,6 +587,9 @@ impl Ledger {
         }
         self.open.remove(Open::TRACKING | Open::UNREPORTED);
         self.unreported.clear();
+        if forward.own_timeout {
+            self.put_back_timeout();
+        }
     }
 
     /// The diagnostics on the connection in hand are nobody's now.

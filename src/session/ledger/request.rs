@@ -15,6 +15,9 @@ const ABOUT_THE_LAST: Hints = Hints::FOUND_ROWS.union(Hints::ROW_COUNT).union(Hi
 
 /// A longer insert is not looked through for the id it may give: the server is asked.
 const LONGEST_GIVEN: usize = 4096;
+
+const WAIT_TIMEOUT: &str = "wait_timeout";
+
 /// https://mariadb.com/kb/en/com_stmt_execute/: the id of direct execution.
 const LAST: u32 = u32::MAX;
 
@@ -55,10 +58,11 @@ impl Ledger {
             self.note_tracking(request.body);
         }
         self.note_unscoped(request.body, reading, dialect);
+        let own_timeout = self.gives_way(reading) && held;
         let forward = self.forward_text(Expect::Query, reading, held);
         let neutral = forward.neutral && !gone;
         self.pending.signalled = gone;
-        Plan::Forward(Forward { tracking, signal: gone, neutral, ..forward })
+        Plan::Forward(Forward { tracking, own_timeout, signal: gone, neutral, ..forward })
     }
 
     /// In most character sets that hide quotes inside characters, none hides in ASCII.
@@ -79,6 +83,30 @@ impl Ledger {
             self.on_wiped();
         }
         Forward { insert_id, neutral, ..Forward::plain(expect) }
+    }
+
+    /// The proxy's own `wait_timeout` gives way to the server's where a statement names it. `true`: it
+    /// was in force until now.
+    fn gives_way(&mut self, reading: Reading) -> bool {
+        let Some(ours) = self.login.defaults.wait_timeout.as_deref() else { return false };
+        let named = reading.hints.contains(Hints::WAIT_TIMEOUT);
+        if !named || self.state.variable(WAIT_TIMEOUT) != Some(ours) {
+            return false;
+        }
+        self.timeout_named = true;
+        self.set_state(self.state.without_variable(WAIT_TIMEOUT));
+        true
+    }
+
+    /// Unless the client has set one meanwhile.
+    pub(super) fn put_back_timeout(&mut self) {
+        self.timeout_named = false;
+        let defaults = Arc::clone(&self.login.defaults);
+        if let Some(ours) = defaults.wait_timeout.as_deref()
+            && self.state.variable(WAIT_TIMEOUT).is_none()
+        {
+            self.set_state(self.state.with_variables([(WAIT_TIMEOUT, ours)]));
+        }
     }
 
     /// `EXECUTE name` does what the text does that was prepared under the name, if it is known.
@@ -275,8 +303,9 @@ impl Ledger {
             }
             self.note_unscoped(text, reading, self.dialect_of(text));
         }
+        let own_timeout = self.gives_way(reading) && held;
         let forward = self.forward_text(Expect::Execute, reading, held);
-        Plan::Forward(Forward { statement: Some(id), tracking, ..forward })
+        Plan::Forward(Forward { statement: Some(id), tracking, own_timeout, ..forward })
     }
 
     pub(super) fn on_close(&mut self, request: &Request<'_>) -> Plan {
