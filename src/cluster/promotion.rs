@@ -46,6 +46,8 @@ enum WhyNot {
     Answers(String),
     #[error("there is no failover.fence_command")]
     NoFence,
+    #[error("the targets have just become others")]
+    Regrouped,
     #[error(transparent)]
     Fence(#[from] FenceError),
     #[error("{0:?} does not replicate by GTID from one source")]
@@ -70,11 +72,14 @@ impl Cluster {
         let mut last: Option<Dead> = None;
         while !draining.is_cancelled() {
             let now = topology.borrow_and_update().clone();
+            last = last.filter(|dead| !self.is_gone(dead.at));
             if let Some(at) = now.primary {
                 last = self.place_and_identity(at);
                 self.note_unpromoted(None);
-            } else if let Some(dead) = &mut last {
+            } else if let Some(dead) = last.as_mut().filter(|_| self.promotes()) {
                 self.try_to_promote(dead, &now).await;
+            } else {
+                self.note_unpromoted(None);
             }
             tokio::select! {
                 _ = topology.changed() => {}
@@ -126,18 +131,24 @@ impl Cluster {
     async fn promote(self: &Arc<Self>, dead: &mut Dead) -> Result<String, WhyNot> {
         let _alone = self.switching.try_lock().map_err(|_| SwitchoverError::UnderWay)?;
         let gone = self.members.get(dead.at).ok_or(WhyNot::NoReplica)?;
+        let failover = self.rules.load().failover.clone();
         let others: Vec<&Member> = self.members.iter().filter(|it| it.at != gone.at).collect();
         for member in others.iter().copied() {
-            let seen = look(member, &self.credentials, self.rules.failover.probe_timeout).await;
+            let seen = look(member, &self.credentials, failover.probe_timeout).await;
             self.note(member, seen.ok());
         }
         dead.note(&self.seen());
         let order = self.heirs(dead)?;
         // With more patience than a probe has.
         self.does_not_answer(gone, STEP).await?;
-        let command = self.rules.failover.fence_command.as_ref().ok_or(WhyNot::NoFence)?;
+        let command = failover.fence_command.as_ref().ok_or(WhyNot::NoFence)?;
+        // A reload may have taken it out, or a target in.
+        let known = |member: &Member| others.iter().any(|it| it.at == member.at);
+        if gone.is_gone() || !self.members.iter().all(|it| it.at == gone.at || known(it)) {
+            return Err(WhyNot::Regrouped);
+        }
         fence(command, &gone.name, gone.address()).await?;
-        self.does_not_answer(gone, self.rules.failover.probe_timeout).await?;
+        self.does_not_answer(gone, failover.probe_timeout).await?;
 
         let mut sides = Vec::new();
         for member in others {
@@ -163,7 +174,8 @@ impl Cluster {
     fn heirs(&self, dead: &Dead) -> Result<Vec<usize>, WhyNot> {
         let drained = self.topology.borrow().drained.clone();
         let name = |at: usize| self.name_of(at).unwrap_or_default().to_owned();
-        heirs(dead, &self.seen(), &drained).map_err(|hindrance| match hindrance {
+        let here: Vec<usize> = self.members.iter().map(|member| member.at).collect();
+        heirs(dead, &self.seen(), (&here, &drained)).map_err(|hindrance| match hindrance {
             Hindrance::Alive => WhyNot::Answers(name(dead.at)),
             Hindrance::Named => WhyNot::Named,
             Hindrance::Silent(at) => WhyNot::Silent(name(at)),
@@ -237,8 +249,8 @@ impl Cluster {
     }
 
     /// Does the configuration ask for it, and can it ever be?
-    pub(super) fn promotes(&self) -> bool {
-        self.may_move() && self.rules.failover.promote == Promote::WhenSafe
+    fn promotes(&self) -> bool {
+        self.may_move() && self.rules.load().failover.promote == Promote::WhenSafe
     }
 }
 

@@ -38,7 +38,7 @@ impl<'a> Side<'a> {
         member: &'a Member,
         credentials: &Credentials,
     ) -> Result<Self, SwitchoverError> {
-        let mut side = Self { member, link: member.link.lock().await };
+        let mut side = Self { member, link: member.link().await };
         side.reach(credentials).await?;
         Ok(side)
     }

@@ -10,7 +10,7 @@ use super::duration;
 use super::promotion::FenceCommand;
 use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
-    TlsClient, TlsTarget,
+    TlsClient, TlsTarget, Upgrade,
 };
 
 /// In place of a value that is not shown.
@@ -30,6 +30,7 @@ impl Settings {
             tls_client,
             tls_target,
             admin,
+            upgrade,
             log,
             source: _,
         } = self;
@@ -55,6 +56,7 @@ impl Settings {
         tls_client.list(&mut list.at("tls.client"));
         tls_target.list(&mut list.at("tls.target"));
         admin.list(&mut list.at("admin"));
+        upgrade.list(&mut list.at("upgrade"));
         log.list(&mut list.at("log"));
         list.rows
     }
@@ -224,6 +226,13 @@ impl Admin {
     }
 }
 
+impl Upgrade {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { socket } = self;
+        at.path("socket", socket.as_ref());
+    }
+}
+
 impl Log {
     fn list(&self, at: &mut At<'_>) {
         let Self { format, level } = self;
@@ -291,6 +300,8 @@ mod tests {
             [admin]
             http = ""
             sql = "0.0.0.0:6035"
+            [upgrade]
+            socket = "/run/u.sock"
             [log]
             format = "json"
         "#;

@@ -13,6 +13,7 @@ mod greet;
 mod heal;
 mod inbound;
 mod kill;
+mod limits;
 mod listen;
 mod lobby;
 mod prepare;
@@ -24,23 +25,27 @@ mod serve;
 mod stalled;
 mod stopwatch;
 mod throttle;
+mod tls;
+mod travel;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use desk::Desks;
 pub use end::End;
+pub use limits::Limits;
 pub use listen::listen;
 pub use lobby::Lobby;
 pub use throttle::Throttle;
+pub use tls::ClientTls;
+pub use travel::{Departure, Departures, Traveller, arrive};
 
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::net::{ClientSideTls, Engines, Shelf};
+use crate::net::{Engines, Lifeline, Shelf};
 use crate::registry::Registry;
 use crate::secrets::Vault;
 use crate::session::Library;
@@ -49,6 +54,8 @@ use crate::session::Library;
 pub struct Shared {
     pub vault: Arc<Vault>,
     pub cluster: Arc<Cluster>,
+    /// By which the next process will know that this one has ended; `None`: it will not.
+    pub lifeline: Option<Arc<Lifeline>>,
     pub registry: Arc<Registry>,
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
@@ -56,20 +63,14 @@ pub struct Shared {
     pub desks: Desks,
     pub library: Arc<Library>,
     pub engines: Arc<Engines>,
-    /// Another certificate takes the place of the one before.
-    pub tls: Option<ArcSwap<ClientSideTls>>,
-    pub tls_required: bool,
+    /// Another certificate, or another mode, takes the place of the one before.
+    pub tls: ArcSwap<ClientTls>,
     pub limits: Limits,
     /// Clients that are logged in.
     pub clients: AtomicUsize,
     /// And those that are not yet.
     pub lobby: Arc<Lobby>,
     pub throttle: Throttle,
-}
-
-#[derive(Clone, Debug)]
-pub struct Limits {
-    pub max_connections: usize,
-    pub login_timeout: Option<Duration>,
-    pub borrow_timeout: Duration,
+    /// Set, clients at rest go there when they are woken.
+    pub departures: ArcSwapOption<Departures>,
 }

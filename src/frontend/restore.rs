@@ -134,7 +134,7 @@ impl Session {
         if forward.tracking {
             prefix.push_always(&self.ledger.tracking_statement(), borrowed.format);
         }
-        if forward.own_timeout {
+        if self.ledger.gives_way() {
             prefix.push_always(OWN_TIMEOUT, borrowed.format);
         }
         if forward.expect == Expect::Nothing {

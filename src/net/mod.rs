@@ -6,6 +6,7 @@
 
 pub mod compress;
 mod dial;
+mod handover;
 mod lever;
 mod lifeline;
 mod listener;
@@ -17,9 +18,10 @@ mod tls;
 
 pub use compress::{Algorithm, Engines};
 pub use dial::connect;
+pub use handover::Handover;
 pub use lever::Lever;
 pub use lifeline::Lifeline;
-pub use listener::Listener;
+pub use listener::{Listener, own_user};
 pub use packets::read_packet;
 pub use shelf::Shelf;
 pub use socket::Socket;

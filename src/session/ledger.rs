@@ -7,6 +7,7 @@
 mod completion;
 mod conditions;
 mod park;
+mod passport;
 mod request;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 use bytes::Bytes;
+
+pub use passport::Passport;
 
 use completion::{ends_passing_pins, never_ran};
 use request::{forward, refuse, statement_id};
@@ -145,9 +148,6 @@ pub struct Forward {
     pub signal: bool,
     /// The statement names the client's own trackers: they must be in place while it runs.
     pub tracking: bool,
-    /// The `wait_timeout` of the connection in hand is still the proxy's, and is to be the server's own
-    /// from here on.
-    pub own_timeout: bool,
 }
 
 impl Forward {
@@ -161,7 +161,6 @@ impl Forward {
             continues: false,
             signal: false,
             tracking: false,
-            own_timeout: false,
         }
     }
 }
@@ -276,6 +275,8 @@ struct Pending {
     signalled: bool,
     /// SHOW WARNINGS or SHOW ERRORS, whose rows no FOUND_ROWS() counts.
     lists: bool,
+    /// The `wait_timeout` of the connection in hand is still the proxy's.
+    own_timeout: bool,
 }
 
 impl Ledger {
@@ -587,7 +588,7 @@ impl Ledger {
         }
         self.open.remove(Open::TRACKING | Open::UNREPORTED);
         self.unreported.clear();
-        if forward.own_timeout {
+        if self.pending.own_timeout {
             self.put_back_timeout();
         }
     }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::completion::deed_always;
 use super::{Answer, Cell, Forward, Ledger, Open, Plan, Refusal, Request};
-use crate::session::Pin;
 use crate::session::hints::{self, About, Asked, Head, Hints, Reading};
+use crate::session::{Pin, SessionState};
 use crate::wire::{Command, Expect};
 
 /// Hints that a statement looks at what the one before it left.
@@ -58,11 +58,11 @@ impl Ledger {
             self.note_tracking(request.body);
         }
         self.note_unscoped(request.body, reading, dialect);
-        let own_timeout = self.gives_way(reading) && held;
+        self.give_way(reading, held);
         let forward = self.forward_text(Expect::Query, reading, held);
         let neutral = forward.neutral && !gone;
         self.pending.signalled = gone;
-        Plan::Forward(Forward { tracking, own_timeout, signal: gone, neutral, ..forward })
+        Plan::Forward(Forward { tracking, signal: gone, neutral, ..forward })
     }
 
     /// In most character sets that hide quotes inside characters, none hides in ASCII.
@@ -85,17 +85,31 @@ impl Ledger {
         Forward { insert_id, neutral, ..Forward::plain(expect) }
     }
 
-    /// The proxy's own `wait_timeout` gives way to the server's where a statement names it. `true`: it
-    /// was in force until now.
-    fn gives_way(&mut self, reading: Reading) -> bool {
-        let Some(ours) = self.login.defaults.wait_timeout.as_deref() else { return false };
+    /// The proxy's own `wait_timeout` gives way to the server's where a statement names it: with the next
+    /// connection, or on the one in hand, see [`Self::gives_way`].
+    fn give_way(&mut self, reading: Reading, held: bool) {
+        let Some(ours) = self.login.defaults.wait_timeout.as_deref() else { return };
         let named = reading.hints.contains(Hints::WAIT_TIMEOUT);
-        if !named || self.state.variable(WAIT_TIMEOUT) != Some(ours) {
-            return false;
+        if named && self.state.variable(WAIT_TIMEOUT) == Some(ours) {
+            self.timeout_named = true;
+            self.pending.own_timeout = held;
+            self.set_state(self.state.without_variable(WAIT_TIMEOUT));
         }
-        self.timeout_named = true;
-        self.set_state(self.state.without_variable(WAIT_TIMEOUT));
-        true
+    }
+
+    /// Is the connection in hand to be told, ahead of the request?
+    pub fn gives_way(&self) -> bool {
+        self.pending.own_timeout
+    }
+
+    /// Without what is the proxy's own.
+    pub(super) fn own_state(&self) -> SessionState {
+        match self.login.defaults.wait_timeout.as_deref() {
+            Some(ours) if self.state.variable(WAIT_TIMEOUT) == Some(ours) => {
+                self.state.without_variable(WAIT_TIMEOUT)
+            }
+            _ => SessionState::clone(&self.state),
+        }
     }
 
     /// Unless the client has set one meanwhile.
@@ -303,9 +317,9 @@ impl Ledger {
             }
             self.note_unscoped(text, reading, self.dialect_of(text));
         }
-        let own_timeout = self.gives_way(reading) && held;
+        self.give_way(reading, held);
         let forward = self.forward_text(Expect::Execute, reading, held);
-        Plan::Forward(Forward { statement: Some(id), tracking, own_timeout, ..forward })
+        Plan::Forward(Forward { statement: Some(id), tracking, ..forward })
     }
 
     pub(super) fn on_close(&mut self, request: &Request<'_>) -> Plan {
