@@ -321,9 +321,21 @@ pub(super) fn targets(
         let mut dialer = dialer(target, settings, metrics)?;
         dialer.lifeline = lifeline.cloned();
         dialer.reaps_orphans = settings.pool.reap_orphans;
+        dialer.longest_rest = longest_rest(settings);
         Ok((target.clone(), dialer))
     };
     settings.targets.iter().map(one).collect()
+}
+
+/// Nothing of ours lies longer without a command. `None`: where there is no limit, or it is not to be
+/// told to the server.
+fn longest_rest(settings: &Settings) -> Option<u64> {
+    // Odd, as a client that sets the very same would be shown the server's.
+    const MARGIN: Duration = Duration::from_secs(61);
+    let (pool, client) = (&settings.pool, &settings.client);
+    let limits = [client.idle_timeout?, client.idle_in_transaction_timeout?, pool.idle_timeout];
+    let longest = limits.into_iter().max()? + MARGIN;
+    pool.reap_orphans.then_some(longest.as_secs())
 }
 
 /// One for the process.
