@@ -44,9 +44,8 @@ const TEXT_WITH_TLS_BEHIND: u64 = 2;
 const EXECUTE: u64 = 0;
 const EXECUTE_WITH_TYPES: u64 = 0;
 
-/// Heap bytes of a plain client that is logged in and sleeps: the same. An optimized build takes
-/// less, its futures being smaller.
-const SLEEPING: u64 = 2200;
+/// Heap bytes of a plain client that is logged in and sleeps: the same.
+const SLEEPING: u64 = 1600;
 
 const QUERIES: u32 = 1000;
 const SLEEPERS: u32 = 1000;
@@ -87,7 +86,7 @@ impl House {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap();
-        runtime.spawn(app::run(settings, Lifecycle::new()));
+        runtime.spawn(app::run(settings, app::Start::default(), Lifecycle::new()));
         let house = Self { runtime: Some(runtime), address, _folder: folder, _server: server };
         wait_for("the first answer", Duration::from_secs(30), || {
             RawClient::login(&*house.address, &Login::app()).ok()?.query("SELECT 1").ok()

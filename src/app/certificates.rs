@@ -1,8 +1,8 @@
 //! The certificate shown to clients is read again when its files change, and at SIGHUP.
 //!
-//! A pair that does not fit, or cannot be read, is refused and the old one kept.
+//! A pair that does not fit, or cannot be read, is refused and the old one kept. Another pair of files
+//! is the configuration's to take up; from then on that one is watched.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,36 +11,43 @@ use tokio::task::spawn_blocking;
 
 use super::drain::{heard, listen};
 use super::watch::{Sight, Then, Watch};
-use crate::config::KeyPair;
-use crate::frontend::Shared;
+use crate::config::{InForce, KeyPair};
+use crate::frontend::{ClientTls, Shared};
 use crate::net::TlsError;
 
 const LOOK: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(250);
 
 /// Until the process stops.
-pub(super) async fn keep_fresh(pair: KeyPair, shared: Arc<Shared>) {
-    let paths = [pair.certificate.clone(), pair.key.clone()];
+pub(super) async fn keep_fresh(settings: Arc<InForce>, shared: Arc<Shared>) {
     let stopping = shared.lifecycle.stopping();
-    stopping.run_until_cancelled(watch(paths, &pair, &shared)).await;
+    stopping.run_until_cancelled(watch(&settings, &shared)).await;
 }
 
-async fn watch(paths: [PathBuf; 2], pair: &KeyPair, shared: &Shared) {
+async fn watch(settings: &InForce, shared: &Shared) {
     let mut hangup = listen(SignalKind::hangup());
-    let mut watch = Watch::new(look(&paths).await);
-    let mut pause = LOOK;
+    let mut watched: Option<(KeyPair, Watch)> = None;
+    let mut pause = Duration::ZERO;
     loop {
         let asked = tokio::select! {
             () = tokio::time::sleep(pause) => false,
             () = heard(&mut hangup) => true,
         };
-        let sight = look(&paths).await;
+        pause = LOOK;
+        let Some(pair) = settings.load().tls_client.pair.clone() else { continue };
+        let sight = look(&pair).await;
+        let (_, watch) = match &mut watched {
+            Some(known) if known.0 == pair => known,
+            _ => watched.insert((pair.clone(), Watch::new(sight.clone()))),
+        };
         let then = watch.look(sight.clone(), Instant::now());
-        pause = if then == Then::Rest { LOOK } else { SOON };
+        if then != Then::Rest {
+            pause = SOON;
+        }
         if then != Then::Read && !asked {
             continue;
         }
-        let renewed = renew(pair, shared);
+        let renewed = renew(&pair, shared);
         // Certificate and key are two files: the one may be there before the other.
         let told = watch.done(sight, renewed.is_ok(), Instant::now());
         match renewed {
@@ -57,13 +64,17 @@ async fn watch(paths: [PathBuf; 2], pair: &KeyPair, shared: &Shared) {
     }
 }
 
-async fn look(paths: &[PathBuf; 2]) -> Sight {
-    let paths = paths.clone();
+async fn look(pair: &KeyPair) -> Sight {
+    let paths = [pair.certificate.clone(), pair.key.clone()];
     spawn_blocking(move || Sight::of(&paths)).await.unwrap_or_else(|_| Sight::of(&[]))
 }
 
 fn renew(pair: &KeyPair, shared: &Shared) -> Result<(), TlsError> {
-    let Some(tls) = &shared.tls else { return Ok(()) };
-    tls.store(Arc::new(tls.load().renewed(&pair.certificate, &pair.key)?));
+    let before = shared.tls.load_full();
+    let Some(side) = &before.side else { return Ok(()) };
+    let side = Some(Arc::new(side.renewed(&pair.certificate, &pair.key)?));
+    let next = Arc::new(ClientTls { side, required: before.required });
+    // Where the configuration has put another in its place meanwhile, that one has just been read.
+    shared.tls.compare_and_swap(&before, next);
     Ok(())
 }

@@ -29,10 +29,12 @@ pub enum End {
     NotAllowed,
     /// There are as many of this user as there may be.
     UserLimit,
+    /// It lives on in another process.
+    Moved,
 }
 
 impl End {
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 19] = [
         "quit",
         "hung_up",
         "malformed",
@@ -51,6 +53,7 @@ impl End {
         "crowded",
         "not_allowed",
         "user_limit",
+        "moved",
     ];
 }
 

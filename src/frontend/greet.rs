@@ -7,7 +7,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use mysql_common::collations::{Collation, CollationId};
 use tokio::io::AsyncWriteExt;
@@ -15,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use super::listen::Admitted;
 use super::refuse::Word;
 use super::serve::Session;
-use super::{End, Shared, gate};
+use super::{ClientTls, End, Shared, gate};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
 use crate::backend::{self, Facts, Identity};
 use crate::config::Access;
@@ -51,6 +50,7 @@ struct Guest {
     shared: Arc<Shared>,
     presence: Presence,
     access: Access,
+    tls: Arc<ClientTls>,
     /// Of the last packet read.
     seq: u8,
     /// What the greeting said.
@@ -66,9 +66,11 @@ impl Session {
     ) -> Result<(Box<Self>, Admitted), End> {
         let presence = shared.registry.enter(peer, entrance);
         let access = entrance.access;
-        let limit = shared.limits.login_timeout;
+        let limit = shared.limits.login_timeout();
+        let tls = shared.tls.load_full();
         let (offered, offered_extended) = (OFFERED, Extended::empty());
-        let guest = Guest { stream, shared, presence, access, seq: 0, offered, offered_extended };
+        let guest =
+            Guest { stream, shared, presence, access, tls, seq: 0, offered, offered_extended };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -89,7 +91,7 @@ impl Guest {
             Some(_) => self.secure().await?,
             None => (self, payload),
         };
-        if guest.shared.tls_required && !guest.stream.is_secure() {
+        if guest.tls.required && !guest.stream.is_secure() {
             return Err(guest.refuse(&Word::tls_required(), End::TlsRequired).await);
         }
         let Ok(login) = Login::parse(&payload) else {
@@ -112,7 +114,7 @@ impl Guest {
         self.offered_extended =
             facts.map_or(Extended::empty(), |facts| offered_extended(facts.extended));
         let mut capabilities = self.offered;
-        if self.shared.tls.is_some() && !self.stream.is_secure() {
+        if self.tls.side.is_some() && !self.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
         self.offered = capabilities;
@@ -133,7 +135,7 @@ impl Guest {
     }
 
     async fn secure(mut self) -> Result<(Self, BytesMut), End> {
-        let Some(tls) = self.shared.tls.as_ref().map(ArcSwap::load_full) else {
+        let Some(tls) = self.tls.side.clone() else {
             return Err(self.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
         let stream = tls.accept(self.stream).await.map_err(|error| {
@@ -172,7 +174,7 @@ impl Guest {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
             };
             // Before the client knows that its id is good: it may be killed by it at once.
-            let most = self.shared.limits.of(&account);
+            let most = self.shared.limits.of_user(&account);
             if !self.presence.log_in(&account, most) {
                 let word = Word::user_limit(&account.username, most);
                 return Err(self.refuse(&word, End::UserLimit).await);

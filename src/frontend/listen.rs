@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use super::gate::{Gate, Unheard};
 use super::greet::host;
@@ -19,16 +20,19 @@ use crate::registry::Entrance;
 /// After an accept that failed (no descriptors left, say) there is no hurry.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs until draining begins.
+/// Runs until draining begins, or this endpoint is to be closed. Clients that have knocked and were
+/// not let in yet are the listener's, whoever has it next.
 pub async fn listen(
-    listener: Listener,
+    listener: Arc<Listener>,
     (entrance, gate): (Entrance, Arc<Gate>),
+    closing: CancellationToken,
     shared: Arc<Shared>,
 ) {
     let draining = shared.lifecycle.draining();
     loop {
         let accepted = tokio::select! {
             () = draining.cancelled() => return,
+            () = closing.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -69,13 +73,19 @@ async fn come_in(arrival: Box<Arrival>) {
     shared.metrics.client.connections_total.inc();
     // The login is rare and its future large: kept apart, so that a sleeping session is small.
     let greeted = Box::pin(greet(stream, (peer, entrance), gate, &shared)).await;
-    let end = match greeted {
-        Ok((session, _admitted)) => session.serve().await,
+    let (session, _admitted) = match greeted {
+        Ok(greeted) => greeted,
         Err(end) => {
             shared.metrics.client.logins.of(outcome(end)).inc();
-            end
+            return count(&shared, end);
         }
     };
+    let (session, end) = session.serve().await;
+    Box::pin(session.finish()).await;
+    count(&shared, end);
+}
+
+pub(super) fn count(shared: &Shared, end: End) {
     if end == End::Malformed {
         shared.metrics.errors.of(Side::Client).inc();
     }
@@ -163,11 +173,17 @@ impl Admitted {
     pub fn count(shared: &Arc<Shared>) -> Option<Self> {
         let admitted = Self(Arc::clone(shared));
         let before = shared.clients.fetch_add(1, Ordering::Relaxed);
-        (before < shared.limits.max_connections).then_some(admitted)
+        (before < shared.limits.max_connections()).then_some(admitted)
+    }
+
+    /// One that was admitted by another process.
+    pub fn without_limit(shared: &Arc<Shared>) -> Self {
+        shared.clients.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
     }
 
     fn is_full(shared: &Shared) -> bool {
-        shared.clients.load(Ordering::Relaxed) >= shared.limits.max_connections
+        shared.clients.load(Ordering::Relaxed) >= shared.limits.max_connections()
     }
 }
 

@@ -14,6 +14,7 @@ mod greet;
 mod heal;
 mod inbound;
 mod kill;
+mod limits;
 mod listen;
 mod prepare;
 mod recut;
@@ -24,25 +25,29 @@ mod serve;
 mod stalled;
 mod stopwatch;
 mod throttle;
+mod tls;
+mod travel;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use desk::Desks;
 pub use end::End;
 pub use gate::Gate;
+pub use limits::Limits;
 pub use listen::listen;
 pub use throttle::Throttle;
+pub use tls::ClientTls;
+pub use travel::{Departure, Departures, Traveller, arrive};
 
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::net::{ClientSideTls, Engines, Shelf};
+use crate::net::{Engines, Shelf};
 use crate::registry::{Lobby, Registry};
-use crate::secrets::{Account, Vault};
+use crate::secrets::Vault;
 use crate::session::Library;
 
 /// What all sessions of the process share.
@@ -56,30 +61,14 @@ pub struct Shared {
     pub desks: Desks,
     pub library: Arc<Library>,
     pub engines: Arc<Engines>,
-    /// Another certificate takes the place of the one before.
-    pub tls: Option<ArcSwap<ClientSideTls>>,
-    pub tls_required: bool,
+    /// Another certificate, or another mode, takes the place of the one before.
+    pub tls: ArcSwap<ClientTls>,
     pub limits: Limits,
     /// Clients that are logged in.
     pub clients: AtomicUsize,
     /// And those that are not yet.
     pub lobby: Arc<Lobby>,
     pub throttle: Throttle,
-}
-
-#[derive(Clone, Debug)]
-pub struct Limits {
-    pub max_connections: usize,
-    /// 0: no limit.
-    pub max_connections_per_user: u32,
-    pub login_timeout: Option<Duration>,
-    pub borrow_timeout: Duration,
-}
-
-impl Limits {
-    /// How many of one user there may be; `None`: as many as like.
-    fn of(&self, account: &Account) -> Option<u32> {
-        let most = account.bounds.max_connections.unwrap_or(self.max_connections_per_user);
-        (most > 0).then_some(most)
-    }
+    /// Set, clients at rest go there when they are woken.
+    pub departures: ArcSwapOption<Departures>,
 }

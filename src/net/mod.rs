@@ -6,6 +6,7 @@
 
 pub mod compress;
 mod dial;
+mod handover;
 mod lever;
 mod listener;
 pub mod packets;
@@ -17,8 +18,9 @@ mod tls;
 
 pub use compress::{Algorithm, Engines};
 pub use dial::connect;
+pub use handover::Handover;
 pub use lever::Lever;
-pub use listener::Listener;
+pub use listener::{Listener, own_user};
 pub use packets::{TooLong, read_packet};
 pub use proxy_header::read_proxy_header;
 pub use shelf::Shelf;

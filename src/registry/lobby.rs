@@ -4,13 +4,14 @@
 //! whoever has taken longest, which an honest one never does. Time is handed in.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 pub struct Lobby {
-    most: usize,
+    most: AtomicUsize,
     /// Nobody has to go sooner.
     at_least: Duration,
     inside: Mutex<Inside>,
@@ -32,13 +33,18 @@ impl Lobby {
     }
 
     pub fn patient(most: usize, at_least: Duration) -> Self {
-        Self { most, at_least, inside: Mutex::default() }
+        Self { most: AtomicUsize::new(most), at_least, inside: Mutex::default() }
+    }
+
+    /// Whoever is in stays.
+    pub fn set(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// `None`: it is full of others that have only just come.
     pub fn enter(self: &Arc<Self>, now: Instant) -> Option<Guest> {
         let mut inside = self.inside();
-        if inside.guests.len() >= self.most {
+        if inside.guests.len() >= self.most.load(Ordering::Relaxed) {
             let oldest = inside.guests.first_entry()?;
             if now.saturating_duration_since(oldest.get().0) < self.at_least {
                 return None;

@@ -48,12 +48,15 @@ const OFFERED: Capabilities = CANONICAL
     .union(Capabilities::CLIENT_CONNECT_WITH_DB)
     .union(Capabilities::CLIENT_INTERACTIVE);
 
-/// Serves until the process stops: while it drains, operators still see it drain.
+/// Serves until the process stops: while it drains, operators still see it drain, but where another
+/// process listens in its place.
 pub async fn listen(listener: Listener, console: Arc<Console>) {
     let stopping = console.rooms.lifecycle.stopping();
+    let relieved = console.rooms.lifecycle.relieved();
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => return,
+            () = relieved.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -125,7 +128,7 @@ impl Guest {
         let Ok(login) = Login::parse(&payload) else {
             return self.refuse(&Word::bad_handshake()).await;
         };
-        let mode = self.console.rooms.settings.tls_client.mode;
+        let mode = self.console.rooms.settings.load().tls_client.mode;
         if mode == ClientTlsMode::Required && !self.stream.is_secure() && !self.console.local {
             return self.refuse(&Word::tls_required()).await;
         }
