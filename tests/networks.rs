@@ -191,6 +191,19 @@ fn a_network_that_may_not_is_told_so_before_the_greeting() {
 }
 
 #[test]
+fn other_networks_hold_as_soon_as_the_configuration_is_read_again() {
+    let (_fake, mut tidegate) = start("");
+    log_in(connect(&tidegate, "127.0.0.5"), b"", "right").unwrap();
+    tidegate.rewrite(|config| config.gate("deny = [\"127.0.0.5\"]"));
+    tidegate.signal("HUP");
+    let refused = wait_for("the configuration to be read again", SOON, || {
+        log_in(connect(&tidegate, "127.0.0.5"), b"", "right").err()
+    });
+    assert_eq!(refused.code(), 1130);
+    log_in(connect(&tidegate, "127.0.0.1"), b"", "right").unwrap();
+}
+
+#[test]
 fn a_user_may_be_kept_to_networks_and_the_secrets_say_which() {
     let (_fake, tidegate) = start("");
     let secrets = |networks: &str| {

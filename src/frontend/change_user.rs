@@ -62,7 +62,7 @@ impl Session {
             return self.refuse_and_end(&word, seq, End::LoginRefused).await;
         };
         self.release_reset().await;
-        let most = self.shared.limits.of(&account);
+        let most = self.shared.limits.of_user(&account);
         if !self.presence.log_in(&account, most) {
             return self.one_too_many(&Word::user_limit(&account.username, most), seq).await;
         }

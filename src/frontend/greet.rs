@@ -174,7 +174,7 @@ impl Guest {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
             };
             // Before the client knows that its id is good: it may be killed by it at once.
-            let most = self.shared.limits.of(&account);
+            let most = self.shared.limits.of_user(&account);
             if !self.presence.log_in(&account, most) {
                 let word = Word::user_limit(&account.username, most);
                 return Err(self.refuse(&word, End::UserLimit).await);

@@ -29,8 +29,7 @@ impl Limits {
 
     pub fn set(&self, client: &config::Client, pool: &config::Pool) {
         self.max_connections.store(client.max_connections, Ordering::Relaxed);
-        let per_user = client.max_connections_per_user;
-        self.max_connections_per_user.store(per_user, Ordering::Relaxed);
+        self.max_connections_per_user.store(client.max_connections_per_user, Ordering::Relaxed);
         self.login_timeout.set(client.login_timeout.unwrap_or_default());
         self.borrow_timeout.set(pool.borrow_timeout);
     }
@@ -40,9 +39,9 @@ impl Limits {
     }
 
     /// How many of one user there may be; `None`: as many as like.
-    pub(super) fn of(&self, account: &Account) -> Option<u32> {
-        let most = account.bounds.max_connections;
-        let most = most.unwrap_or(self.max_connections_per_user.load(Ordering::Relaxed));
+    pub(super) fn of_user(&self, account: &Account) -> Option<u32> {
+        let all = self.max_connections_per_user.load(Ordering::Relaxed);
+        let most = account.bounds.max_connections.unwrap_or(all);
         (most > 0).then_some(most)
     }
 
