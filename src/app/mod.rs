@@ -16,6 +16,7 @@ mod folding;
 mod glance;
 mod log;
 mod reload;
+mod sockets;
 mod source;
 mod sweep;
 mod takeover;

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::End;
 use super::greet::{fallback, fit_for_clients, hold_back, host, identity, ledger_login};
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
+use super::{End, gate};
 use crate::auth::{Nonce, Verdict, Verifier};
 use crate::metrics::LoginOutcome;
 use crate::wire::{AuthMore, AuthSwitch, ChangeUser, HEADER_LEN, Meaning};
@@ -40,7 +40,7 @@ impl Session {
             let word = Word::blocked(&request.user, host(&peer));
             return self.refuse_and_end(&word, 1, End::Blocked).await;
         }
-        let account = self.shared.vault.current().account(&request.user).cloned();
+        let account = gate::account(&self.shared, &request.user, &peer);
         let mut verifier = Verifier::new(Nonce::random(), account.clone(), fallback(&self.shared));
         let mut seq = 1;
         let mut verdict = verifier.answer(NO_PLUGIN, &request.auth_response);
@@ -62,10 +62,13 @@ impl Session {
             return self.refuse_and_end(&word, seq, End::LoginRefused).await;
         };
         self.release_reset().await;
+        let most = self.shared.limits.of_user(&account);
+        if !self.presence.log_in(&account, most) {
+            return self.one_too_many(&Word::user_limit(&account.username, most), seq).await;
+        }
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
         let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
         (self.identity, self.secrets) = (identity(&self.shared, &account, meaning), 0);
-        self.presence.set_account(&account);
         self.presence.set_attributes(&request.attributes);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());
@@ -78,6 +81,11 @@ impl Session {
         }
         self.put_login_ok(&mut out, seq);
         self.stream.send(&out).await.map_err(|_| End::HungUp)
+    }
+
+    async fn one_too_many(&mut self, word: &Word, seq: u8) -> Result<(), End> {
+        self.shared.metrics.client.logins.of(LoginOutcome::UserLimit).inc();
+        self.refuse_and_end(word, seq, End::UserLimit).await
     }
 
     async fn refuse_and_end(&mut self, word: &Word, seq: u8, end: End) -> Result<(), End> {

@@ -14,18 +14,18 @@ use tokio::io::AsyncWriteExt;
 use super::listen::Admitted;
 use super::refuse::Word;
 use super::serve::Session;
-use super::{ClientTls, End, Shared};
+use super::{ClientTls, End, Shared, gate};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
 use crate::backend::{self, Facts, Identity};
 use crate::config::Access;
 use crate::metrics::LoginOutcome;
-use crate::net::{self, Algorithm, Stream};
+use crate::net::{self, Algorithm, Stream, TooLong};
 use crate::registry::{Activity, Entrance, Presence, Wire};
 use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
     AuthMore, AuthSwitch, COMPRESSION, Capabilities, Extended, Greeting, Login, Meaning, OFFERED,
-    OkReply, SslRequest, Status, offered, offered_extended, put_ok,
+    OkReply, ProxyHeader, SslRequest, Status, offered, offered_extended, put_ok,
 };
 
 /// Connection attributes alone may be 64 KB.
@@ -168,7 +168,7 @@ impl Guest {
             let word = Word::blocked(&login.user, host(&peer));
             return Err(self.refuse(&word, End::Blocked).await);
         }
-        let account = self.shared.vault.current().account(&login.user).cloned();
+        let account = gate::account(&self.shared, &login.user, &peer);
         let mut verifier = Verifier::new(nonce, account.clone(), fallback(&self.shared));
         let mut verdict = verifier.answer(login.plugin.as_bytes(), &login.auth_response);
         if let Verdict::Switch { plugin, nonce } = verdict {
@@ -185,7 +185,11 @@ impl Guest {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
             };
             // Before the client knows that its id is good: it may be killed by it at once.
-            self.presence.set_account(&account);
+            let most = self.shared.limits.of_user(&account);
+            if !self.presence.log_in(&account, most) {
+                let word = Word::user_limit(&account.username, most);
+                return Err(self.refuse(&word, End::UserLimit).await);
+            }
             self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
             Ok((account, admitted))
@@ -256,7 +260,14 @@ impl Guest {
                 Ok(payload)
             }
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                Err(self.refuse(&Word::packet_too_large(), End::Malformed).await)
+                let header = error.get_ref().and_then(|why| why.downcast_ref::<TooLong>());
+                let word = if header.is_some_and(|it| ProxyHeader::begins(it.header)) {
+                    tracing::info!(peer = %self.presence.peer, "refused a PROXY header");
+                    Word::stray_proxy_header()
+                } else {
+                    Word::packet_too_large()
+                };
+                Err(self.refuse(&word, End::Malformed).await)
             }
             Err(_) => Err(End::HungUp),
         }

@@ -470,6 +470,6 @@ mod tests {
                 whole: true,
             })
         });
-        assert!(working <= 1936, "{working}");
+        assert!(working <= 2048, "{working}");
     }
 }

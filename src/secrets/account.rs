@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientSecret, Password};
+use super::{Bounds, ClientSecret, Password};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -12,6 +12,7 @@ pub struct Account {
     /// Also accepted from clients while a rotation runs.
     pub previous_password: Option<Password>,
     pub target: TargetLogin,
+    pub bounds: Bounds,
 }
 
 /// How the proxy logs in to a server on behalf of an account.
@@ -56,14 +57,20 @@ impl Account {
             previous,
             former: None,
         };
-        Self { username, password, previous_password, target }
+        Self { username, password, previous_password, target, bounds: Bounds::default() }
     }
 
     /// Does `written`, fresh from the file, say what this one said there?
     pub(super) fn is_as(&self, written: &Self) -> bool {
         let said = TargetLogin { former: None, ..self.target.clone() };
-        (&self.username, &self.password, &self.previous_password, &said)
-            == (&written.username, &written.password, &written.previous_password, &written.target)
+        (&self.username, &self.password, &self.previous_password, &said, &self.bounds)
+            == (
+                &written.username,
+                &written.password,
+                &written.previous_password,
+                &written.target,
+                &written.bounds,
+            )
     }
 
     /// What follows on `old`: a server may not have heard of the new password yet.

@@ -1,6 +1,6 @@
 //! What both notations have in common: an entry as it was written, and what an account may be.
 
-use super::{Account, Admin, ClientSecret, Expiry, Password, PasswordHash};
+use super::{Account, Admin, Bounds, ClientSecret, Expiry, Password, PasswordHash};
 
 /// The keys an entry may have, in the order the manual shows them.
 pub(super) const KEYS: [&str; 6] = [
@@ -46,6 +46,7 @@ pub(super) struct Entry {
     pub previous_password: Option<Password>,
     pub target_username: Option<String>,
     pub target_password: Option<Password>,
+    pub bounds: Bounds,
 }
 
 impl Entry {
@@ -115,13 +116,14 @@ impl Entry {
         if let (Some(username), Some(password)) = (self.username, secret) {
             // Templates render absent values as "". An empty previous password would let
             // anybody in for as long as it stands there, so it means absent.
-            let account = Account::new(
+            let mut account = Account::new(
                 username,
                 password,
                 self.previous_password.filter(|p| !p.is_empty()),
                 self.target_username.filter(|u| !u.is_empty()),
                 self.target_password,
             );
+            account.bounds = self.bounds;
             parsed.accounts.push((self.line, account));
         }
     }
