@@ -1,13 +1,14 @@
 //! Sockets, TLS, compression, buffers: how bytes come and go.
 //!
 //! Owns [`Stream`] and what makes one (listen, connect, TLS on either side, the compressed protocol
-//! toward clients), the buffer shelf and the whole-packet I/O of logins. Never looks into a packet beyond its header, never decides
-//! who may connect.
+//! toward clients), the buffer shelf, the name that lives as long as the process, and the whole-packet
+//! I/O of logins. Never looks into a packet beyond its header, never decides who may connect.
 
 pub mod compress;
 mod dial;
 mod handover;
 mod lever;
+mod lifeline;
 mod listener;
 pub mod packets;
 mod proxy_header;
@@ -20,6 +21,7 @@ pub use compress::{Algorithm, Engines};
 pub use dial::connect;
 pub use handover::Handover;
 pub use lever::Lever;
+pub use lifeline::Lifeline;
 pub use listener::{Listener, own_user};
 pub use packets::{TooLong, read_packet};
 pub use proxy_header::read_proxy_header;
