@@ -29,9 +29,9 @@ use crate::session::{Pins, SessionState};
 pub struct Registry {
     next_id: AtomicU32,
     sessions: Mutex<HashMap<u32, Arc<Entry>>>,
+    doors: Doors,
     /// How many are logged in as each user.
     users: Mutex<HashMap<Arc<str>, u32>>,
-    doors: Doors,
     /// The user of whom has not logged in.
     nobody: Arc<str>,
     started: Instant,
@@ -193,8 +193,8 @@ impl Registry {
         Self {
             next_id: AtomicU32::new(FIRST_ID + fastrand::u32(..FIRST_ID / 2)),
             sessions: Mutex::default(),
-            users: Mutex::default(),
             doors: Doors::default(),
+            users: Mutex::default(),
             nobody: "".into(),
             started: Instant::now(),
             due: AtomicU64::new(0),

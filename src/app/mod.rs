@@ -14,6 +14,7 @@ mod doors;
 mod drain;
 mod log;
 mod reload;
+mod sockets;
 mod source;
 mod sweep;
 mod takeover;

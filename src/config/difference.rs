@@ -240,6 +240,7 @@ mod tests {
         reap_orphans = false
         [client]
         max_connections = 1
+        max_connections_per_user = 7
         login_timeout = "1s"
         idle_timeout = "1s"
         idle_in_transaction_timeout = "1s"

@@ -25,12 +25,12 @@ pub enum End {
     Blocked,
     /// Cut to make room for others on their way in.
     Crowded,
+    /// It lives on in another process.
+    Moved,
     /// From a network that may not come in here.
     NotAllowed,
     /// There are as many of this user as there may be.
     UserLimit,
-    /// It lives on in another process.
-    Moved,
 }
 
 impl End {
@@ -51,9 +51,9 @@ impl End {
         "revoked",
         "blocked",
         "crowded",
+        "moved",
         "not_allowed",
         "user_limit",
-        "moved",
     ];
 }
 

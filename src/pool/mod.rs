@@ -124,7 +124,7 @@ const MOST_PROVEN: usize = 4096;
 impl Pool {
     pub fn new(
         (target, dialer): (usize, Arc<Dialer>),
-        limits: Limits,
+        limits: &Limits,
         credentials: Arc<Credentials>,
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
@@ -153,7 +153,7 @@ impl Pool {
             target,
             standing: Standing::new(),
             dialer,
-            limits: LiveLimits::new(&limits),
+            limits: LiveLimits::new(limits),
             credentials,
             metrics,
             lifecycle,
