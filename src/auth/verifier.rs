@@ -14,10 +14,11 @@ use zeroize::Zeroizing;
 
 use super::{Nonce, Plugin, scramble};
 use crate::secrets::{Account, ClientSecret, Password, PasswordHash};
+use crate::wire::AuthSwitch;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Send an AuthSwitchRequest with these, then call [`Verifier::answer_switch`].
+    /// Send [`Verdict::question`], then call [`Verifier::answer_switch`].
     Switch {
         plugin: Plugin,
         nonce: Nonce,
@@ -27,6 +28,19 @@ pub enum Verdict {
         fast_auth_ok: bool,
     },
     Refuse,
+}
+
+impl Verdict {
+    /// What the client is to be asked, where it is.
+    pub fn question(&self) -> Option<AuthSwitch> {
+        match self {
+            Self::Switch { plugin, nonce } => Some(AuthSwitch {
+                plugin: plugin.name().to_owned(),
+                nonce: nonce.as_bytes().to_vec(),
+            }),
+            Self::Accept { .. } | Self::Refuse => None,
+        }
+    }
 }
 
 pub struct Verifier {

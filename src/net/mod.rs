@@ -1,11 +1,13 @@
 //! Sockets, TLS, compression, buffers: how bytes come and go.
 //!
 //! Owns [`Stream`] and what makes one (listen, connect, TLS on either side, the compressed protocol
-//! toward clients), the buffer shelf and the whole-packet I/O of logins. Never looks into a packet beyond its header, never decides
-//! who may connect.
+//! toward clients), the buffer shelf, the whole-packet I/O of logins and the order of their packets
+//! toward clients. Never looks into a packet of the command phase beyond its header, never decides who
+//! may connect.
 
 pub mod compress;
 mod dial;
+mod handshake;
 mod lever;
 mod listener;
 pub mod packets;
@@ -16,6 +18,7 @@ mod tls;
 
 pub use compress::{Algorithm, Engines};
 pub use dial::connect;
+pub use handshake::{Handshake, HandshakeError, LOGIN_PACKET};
 pub use lever::Lever;
 pub use listener::Listener;
 pub use packets::read_packet;
