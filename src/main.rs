@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use tidegate::app::cli::{self, Command, Failure};
+use tidegate::app::token::Wanted;
 use tidegate::app::{self, check, status};
 use tidegate::config::{Choice, Log, LogFormat, Mistakes, Source};
 use tidegate::lifecycle::Lifecycle;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Ok(Command::Run(source)) => run(&source),
         Ok(Command::Check { source, connect }) => check(&source, connect),
         Ok(Command::Status { whose, watch }) => status::status(&whose, watch),
+        Ok(Command::Token(wanted)) => token(&wanted),
     })
 }
 
@@ -42,6 +44,12 @@ fn check(source: &Source, connect: bool) -> Result<(), Failure> {
     let told = check::check(source, cli::environment(), app::files, connect)?;
     writeln!(io::stdout(), "{}", told.text)?;
     told.unfit.map_or(Ok(()), |why| Err(Failure::other(why)))
+}
+
+fn token(wanted: &Wanted) -> Result<(), Failure> {
+    let token = app::token::token(wanted, cli::environment())?;
+    writeln!(io::stdout(), "{token}")?;
+    Ok(())
 }
 
 /// To standard error; `RUST_LOG`, where set, wins over the configured level.

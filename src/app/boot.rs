@@ -13,10 +13,11 @@ use super::reload::Reload;
 use super::source::SecretsSource;
 use super::verbs::{Hands, verbs};
 use super::watch::Sight;
-use super::{certificates, check, drain, sweep};
+use super::{certificates, check, drain, keys, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
+use crate::auth::Tokens;
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
@@ -25,10 +26,10 @@ use crate::config::{
 use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
-use crate::net::{ClientSideTls, Engines, Listener, Shelf, TargetTls};
+use crate::net::{Engines, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
 use crate::registry::{Entrance, Registry};
-use crate::secrets::{self, Secrets, Vault};
+use crate::secrets::{self, Account, ClientSecret, Secrets, Vault};
 use crate::session::{Library, Pin};
 
 /// Buffers of 16 KiB kept for sessions that wake.
@@ -66,8 +67,11 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     shared.cluster.start();
     lifecycle.spawn("reload", reload.run());
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
-    if let Some(pair) = settings.tls_client.pair.clone().filter(|_| shared.tls.is_some()) {
-        lifecycle.spawn("certificate", certificates::keep_fresh(pair, Arc::clone(&shared)));
+    if let Some(renewal) = certificates::renewal(&settings.tls_client, &shared) {
+        lifecycle.spawn("certificate", renewal.keep(lifecycle.clone()));
+    }
+    if let Some(rules) = &settings.client.tokens {
+        lifecycle.spawn("keys", keys::renewal(rules, &shared).keep(lifecycle.clone()));
     }
     for (listener, entrance) in listeners {
         lifecycle.spawn("listen", frontend::listen(listener, entrance, Arc::clone(&shared)));
@@ -102,6 +106,7 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if !mistakes.is_empty() {
         return mistakes;
     }
+    mistakes.extend(settings.client.tokens.as_ref().and_then(|rules| keys::load(rules).err()));
     let place = place_of(settings);
     // A command is run at the start, and not by whoever only looks.
     if settings.secrets_command.is_none() {
@@ -142,7 +147,16 @@ fn unknown(settings: &Settings, secrets: &Secrets) -> Vec<Mistake> {
     let why = || format!("no user {watcher:?} in the secrets");
     let mistake = (!watcher.is_empty() && !known)
         .then(|| Mistake::new(place_of(settings), "failover.username", why()));
-    mistake.into_iter().chain(open_console(settings, secrets)).collect()
+    let found = mistake.into_iter().chain(open_console(settings, secrets));
+    found.chain(without_keys(settings, secrets)).collect()
+}
+
+/// A user who is to show a token, and nothing to verify one with.
+fn without_keys(settings: &Settings, secrets: &Secrets) -> Option<Mistake> {
+    let by_token = |it: &&Account| matches!(it.password, ClientSecret::Token(_));
+    let account = secrets.accounts.iter().find(by_token)?;
+    let why = || format!("user {:?} logs in with a token: name the keys", account.username);
+    settings.client.tokens.is_none().then(|| Mistake::new(place_of(settings), keys::KEY, why()))
 }
 
 /// A console that strangers can reach asks who they are.
@@ -209,8 +223,9 @@ fn share(
         buffers: Shelf::new(BUFFERS),
         desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
-        tls: client_tls(settings)?.map(ArcSwap::from_pointee),
+        tls: certificates::load(&settings.tls_client)?.map(ArcSwap::from_pointee),
         tls_required: settings.tls_client.mode == ClientTlsMode::Required,
+        tokens: tokens(settings)?.map(ArcSwap::from_pointee),
         limits: Limits {
             max_connections: settings.client.max_connections,
             login_timeout: settings.client.login_timeout,
@@ -229,15 +244,9 @@ fn share(
     })
 }
 
-fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
-    if settings.tls_client.mode == ClientTlsMode::Off {
-        return Ok(None);
-    }
-    let tls = match &settings.tls_client.pair {
-        Some(pair) => ClientSideTls::from_files(&pair.certificate, &pair.key),
-        None => ClientSideTls::self_signed(),
-    };
-    tls.map(Some).map_err(Failure::other)
+fn tokens(settings: &Settings) -> Result<Option<Tokens>, Failure> {
+    let rules = settings.client.tokens.as_ref();
+    Ok(rules.map(keys::load).transpose().map_err(Mistakes::from)?)
 }
 
 fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failure> {

@@ -1,65 +1,35 @@
-//! The certificate shown to clients is read again when its files change, and at SIGHUP.
-//!
-//! A pair that does not fit, or cannot be read, is refused and the old one kept.
+//! The certificate shown to clients: what it is read from, and where the next one goes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use tokio::signal::unix::SignalKind;
-use tokio::task::spawn_blocking;
-
-use super::drain::{heard, listen};
-use super::watch::{Sight, Then, Watch};
-use crate::config::KeyPair;
+use super::cli::Failure;
+use super::renew::Renewal;
+use crate::config::{ClientTlsMode, KeyPair, TlsClient};
 use crate::frontend::Shared;
-use crate::net::TlsError;
+use crate::net::{ClientSideTls, TlsError};
 
-const LOOK: Duration = Duration::from_secs(1);
-const SOON: Duration = Duration::from_millis(250);
-
-/// Until the process stops.
-pub(super) async fn keep_fresh(pair: KeyPair, shared: Arc<Shared>) {
-    let paths = [pair.certificate.clone(), pair.key.clone()];
-    let stopping = shared.lifecycle.stopping();
-    stopping.run_until_cancelled(watch(paths, &pair, &shared)).await;
-}
-
-async fn watch(paths: [PathBuf; 2], pair: &KeyPair, shared: &Shared) {
-    let mut hangup = listen(SignalKind::hangup());
-    let mut watch = Watch::new(look(&paths).await);
-    let mut pause = LOOK;
-    loop {
-        let asked = tokio::select! {
-            () = tokio::time::sleep(pause) => false,
-            () = heard(&mut hangup) => true,
-        };
-        let sight = look(&paths).await;
-        let then = watch.look(sight.clone(), Instant::now());
-        pause = if then == Then::Rest { LOOK } else { SOON };
-        if then != Then::Read && !asked {
-            continue;
-        }
-        let renewed = renew(pair, shared);
-        // Certificate and key are two files: the one may be there before the other.
-        let told = watch.done(sight, renewed.is_ok(), Instant::now());
-        match renewed {
-            Ok(()) => {
-                shared.metrics.secrets.certificate_generation.inc();
-                tracing::info!(certificate = %pair.certificate.display(), "another certificate");
-            }
-            Err(error) if told || asked => {
-                shared.metrics.secrets.certificate_failures.inc();
-                tracing::error!(%error, "the certificate was not read again, the old one stays");
-            }
-            Err(_) => {}
-        }
+/// `None`: TLS is off.
+pub(super) fn load(settings: &TlsClient) -> Result<Option<ClientSideTls>, Failure> {
+    if settings.mode == ClientTlsMode::Off {
+        return Ok(None);
     }
+    let tls = match &settings.pair {
+        Some(pair) => ClientSideTls::from_files(&pair.certificate, &pair.key),
+        None => ClientSideTls::self_signed(),
+    };
+    tls.map(Some).map_err(Failure::other)
 }
 
-async fn look(paths: &[PathBuf; 2]) -> Sight {
-    let paths = paths.clone();
-    spawn_blocking(move || Sight::of(&paths)).await.unwrap_or_else(|_| Sight::of(&[]))
+pub(super) fn renewal(settings: &TlsClient, shared: &Arc<Shared>) -> Option<Renewal> {
+    let pair = settings.pair.clone().filter(|_| shared.tls.is_some())?;
+    let (metrics, shared) = (&shared.metrics.secrets, Arc::clone(shared));
+    Some(Renewal {
+        what: "certificate",
+        paths: [pair.certificate.clone(), pair.key.clone()].into(),
+        generation: metrics.certificate_generation.clone(),
+        failures: metrics.certificate_failures.clone(),
+        renew: Box::new(move || Ok(renew(&pair, &shared)?)),
+    })
 }
 
 fn renew(pair: &KeyPair, shared: &Shared) -> Result<(), TlsError> {

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::cli::Failure;
+use super::keys;
 use crate::config::{Mistake, Mistakes, Settings, Source};
 
 /// What was found, where the configuration itself is fit.
@@ -50,7 +51,8 @@ pub fn unreadable(settings: &Settings) -> Vec<Mistake> {
     };
     let named = [secrets].into_iter().chain(tls);
     let ca = settings.tls_target.ca.iter().map(|ca| ("tls.target.ca", ca, false));
-    let named = named.chain(ca);
+    let keys = settings.client.tokens.iter().map(|rules| (keys::KEY, &rules.keys, false));
+    let named = named.chain(ca).chain(keys);
     named.filter_map(|(key, path, folder)| cannot_read(key, path, folder)).collect()
 }
 

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod cli;
 pub mod status;
+pub mod token;
 
 mod boot;
 mod certificates;
@@ -10,7 +11,9 @@ mod command;
 mod connect;
 mod cores;
 mod drain;
+mod keys;
 mod reload;
+mod renew;
 mod source;
 mod sweep;
 mod verbs;

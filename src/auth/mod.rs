@@ -1,17 +1,24 @@
 //! Challenge and answer, on bytes alone: the [`Verifier`] judges clients, the [`Prover`] convinces
 //! servers.
 //!
-//! Owns the two plugins spoken, `mysql_native_password` and `caching_sha2_password`. Never reads
-//! or writes a socket, never frames a packet, never logs a payload.
+//! Owns the two plugins spoken, `mysql_native_password` and `caching_sha2_password`, and what a token
+//! in place of a password is worth. Never reads or writes a socket, never frames a packet, never logs
+//! a payload.
 
+mod mint;
 mod nonce;
 mod plugin;
 mod prover;
+mod token;
+mod token_keys;
 mod verifier;
 
+pub use mint::{MintError, Minting, mint};
 pub use nonce::Nonce;
-pub use plugin::{Plugin, scramble};
+pub use plugin::{CLEAR_PASSWORD, Plugin, scramble};
 pub use prover::{AuthError, Proof, Prover};
+pub use token::{TokenError, Tokens};
+pub use token_keys::KeysError;
 pub use verifier::{Verdict, Verifier};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::{Nonce, Plugin, scramble};
+use super::{CLEAR_PASSWORD, Nonce, Plugin, scramble};
 use crate::secrets::Password;
 
 const AUTH_MORE_DATA: u8 = 0x01;
@@ -104,7 +104,7 @@ impl Prover {
             None => (request, [].as_slice()),
         };
         let Some(plugin) = Plugin::from_name(name) else {
-            return Err(if name == b"mysql_clear_password" {
+            return Err(if name == CLEAR_PASSWORD.as_bytes() {
                 AuthError::ClearPassword
             } else {
                 AuthError::UnsupportedPlugin(printable(name))

@@ -3,8 +3,10 @@
 //! The vault holds the password itself, so the fast answer of `caching_sha2_password` always
 //! serves: never a request for full authentication, no RSA, no clear password on the wire.
 //! An unknown user costs the same time and gets the same verdicts as a wrong password.
+//! A token is another matter: it is sent as it is, so it is asked for only where nobody listens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use sha1::Sha1;
@@ -12,7 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::{Nonce, Plugin, scramble};
+use super::{CLEAR_PASSWORD, Nonce, Plugin, TokenError, Tokens, scramble};
 use crate::secrets::{Account, ClientSecret, Password, PasswordHash};
 use crate::wire::AuthSwitch;
 
@@ -23,6 +25,10 @@ pub enum Verdict {
         plugin: Plugin,
         nonce: Nonce,
     },
+    /// The same, for a token.
+    AskToken,
+    /// A token could be overheard: nothing is asked.
+    Insecure,
     /// With `fast_auth_ok`, `caching_sha2_password` wants the packet `01 03` before the OK.
     Accept {
         fast_auth_ok: bool,
@@ -38,7 +44,10 @@ impl Verdict {
                 plugin: plugin.name().to_owned(),
                 nonce: nonce.as_bytes().to_vec(),
             }),
-            Self::Accept { .. } | Self::Refuse => None,
+            Self::AskToken => {
+                Some(AuthSwitch { plugin: CLEAR_PASSWORD.to_owned(), nonce: Vec::new() })
+            }
+            Self::Insecure | Self::Accept { .. } | Self::Refuse => None,
         }
     }
 }
@@ -49,6 +58,11 @@ pub struct Verifier {
     fallback: Plugin,
     /// Stands in for the password of a user nobody knows.
     dummy: [u8; 16],
+    secure: bool,
+    tokens: Option<Arc<Tokens>>,
+    /// Since 1970.
+    now: Duration,
+    why: Option<TokenError>,
     stage: Stage,
 }
 
@@ -56,6 +70,7 @@ pub struct Verifier {
 enum Stage {
     First,
     Switched(Plugin),
+    Asked,
     Done,
 }
 
@@ -66,13 +81,32 @@ impl Verifier {
         let mut dummy = [1; 16];
         // Without randomness the constant serves too: an unknown user is refused by `account`.
         let _ = rand::fill(&mut dummy);
-        Self { nonce, account, fallback, dummy, stage: Stage::First }
+        Self {
+            nonce,
+            account,
+            fallback,
+            dummy,
+            secure: false,
+            tokens: None,
+            now: Duration::ZERO,
+            why: None,
+            stage: Stage::First,
+        }
+    }
+
+    /// How users with a token can show it: `secure` says that nobody can listen, `now` is since 1970.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Option<Arc<Tokens>>, secure: bool, now: Duration) -> Self {
+        Self { tokens, secure, now, ..self }
     }
 
     /// Judges the login packet (or a COM_CHANGE_USER). `plugin` is empty when the client lacks
     /// CLIENT_PLUGIN_AUTH; such a client knows the native scramble only and cannot be switched.
     pub fn answer(&mut self, plugin: &[u8], response: &[u8]) -> Verdict {
         let Stage::First = self.stage else { return self.refuse() };
+        if self.token_subject().is_some() {
+            return self.answer_with_token(plugin, response);
+        }
         if plugin.is_empty() {
             return self.judge(Plugin::NativePassword, response);
         }
@@ -105,13 +139,57 @@ impl Verifier {
     pub fn answer_switch(&mut self, payload: &[u8]) -> Verdict {
         match self.stage {
             Stage::Switched(plugin) => self.judge(plugin, payload),
-            _ => self.refuse(),
+            Stage::Asked => self.judge_token(payload),
+            Stage::First | Stage::Done => self.refuse(),
         }
+    }
+
+    /// What was wrong with a token that was refused.
+    pub fn why(&self) -> Option<TokenError> {
+        self.why
     }
 
     /// The nonce sent last. Clients keep it and answer a later COM_CHANGE_USER with it.
     pub fn nonce(&self) -> Nonce {
         self.nonce
+    }
+
+    fn answer_with_token(&mut self, plugin: &[u8], response: &[u8]) -> Verdict {
+        if !self.secure {
+            self.stage = Stage::Done;
+            return Verdict::Insecure;
+        }
+        if plugin.is_empty() {
+            return self.refuse();
+        }
+        if plugin == CLEAR_PASSWORD.as_bytes() && !response.is_empty() {
+            return self.judge_token(response);
+        }
+        self.stage = Stage::Asked;
+        Verdict::AskToken
+    }
+
+    fn judge_token(&mut self, response: &[u8]) -> Verdict {
+        self.stage = Stage::Done;
+        let token = response.strip_suffix(&[0]).unwrap_or(response);
+        let judged = match (&self.tokens, self.token_subject()) {
+            (Some(tokens), Some(subject)) => tokens.verify(token, subject, self.now),
+            _ => Err(TokenError::NoKeys),
+        };
+        match judged {
+            Ok(()) => Verdict::Accept { fast_auth_ok: false },
+            Err(why) => {
+                self.why = Some(why);
+                Verdict::Refuse
+            }
+        }
+    }
+
+    fn token_subject(&self) -> Option<&str> {
+        match &self.account.as_ref()?.password {
+            ClientSecret::Token(subject) => Some(subject),
+            ClientSecret::Clear(_) | ClientSecret::Hash(_) => None,
+        }
     }
 
     fn judge(&mut self, plugin: Plugin, response: &[u8]) -> Verdict {
@@ -136,12 +214,13 @@ impl Verifier {
                 let previous = previous.as_ref().map_or(self.dummy.as_slice(), Password::as_bytes);
                 self.matches_hash(plugin, hash, response) | self.matches(plugin, previous, response)
             }
-            None => {
+            Some((ClientSecret::Token(_), _)) | None => {
                 self.matches(plugin, &self.dummy, response)
                     | self.matches(plugin, &self.dummy, response)
             }
         };
-        if bool::from(matches) && self.account.is_some() {
+        let known = self.account.is_some() && self.token_subject().is_none();
+        if bool::from(matches) && known {
             Verdict::Accept { fast_auth_ok: plugin == Plugin::CachingSha2Password }
         } else {
             self.refuse()
@@ -176,7 +255,7 @@ impl Verifier {
     /// A hash serves one plugin.
     fn only_plugin(&self) -> Option<Plugin> {
         match &self.account.as_ref()?.password {
-            ClientSecret::Clear(_) => None,
+            ClientSecret::Clear(_) | ClientSecret::Token(_) => None,
             ClientSecret::Hash(PasswordHash::Native(_)) => Some(Plugin::NativePassword),
             ClientSecret::Hash(PasswordHash::Sha256(_)) => Some(Plugin::CachingSha2Password),
         }
@@ -328,6 +407,75 @@ mod tests {
         assert_eq!(v.answer(Native.name().as_bytes(), &native), Verdict::Refuse);
         let mut v = verifier(hashed(PasswordHash::Native(native)));
         assert_eq!(v.answer(b"", b"short"), Verdict::Refuse);
+    }
+
+    fn by_token(tokens: Option<Arc<Tokens>>, secure: bool) -> Verifier {
+        let account = Account::new("app".into(), Password::new("target"), None, None, None);
+        let account = Account { password: ClientSecret::Token("app".into()), ..account };
+        verifier(Arc::new(account)).with_tokens(tokens, secure, Duration::from_secs(1_900_000_000))
+    }
+
+    fn tokens() -> (Arc<Tokens>, Vec<u8>) {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let rules = crate::config::TokenRules {
+            keys: "keys".into(),
+            issuer: "i".to_owned(),
+            audience: "a".to_owned(),
+            user_claim: "sub".to_owned(),
+            leeway: Duration::ZERO,
+        };
+        let minting = super::super::Minting {
+            subject: "app",
+            claim: "sub",
+            issuer: "i",
+            audience: "a",
+            key_id: None,
+            now: Duration::from_secs(1_900_000_000),
+            ttl: Duration::from_secs(1),
+        };
+        let token = super::super::mint(pair.serialize_pem().as_bytes(), &minting).unwrap();
+        (Arc::new(Tokens::read(&pair.public_key_pem(), &rules).unwrap()), token.into_bytes())
+    }
+
+    #[test]
+    fn a_token_is_asked_for_once_and_where_nobody_listens() {
+        let (tokens, token) = tokens();
+        let shown = [token.as_slice(), &[0]].concat();
+        let named = CLEAR_PASSWORD.as_bytes();
+        for plugin in [Native.name(), Sha2.name(), "client_ed25519", "?"] {
+            let mut v = by_token(Some(Arc::clone(&tokens)), true);
+            let verdict = v.answer(plugin.as_bytes(), &[7; 20]);
+            assert_eq!(verdict, Verdict::AskToken);
+            let question = verdict.question().unwrap();
+            assert_eq!((&*question.plugin, question.nonce), (CLEAR_PASSWORD, vec![]));
+            assert_eq!(v.answer_switch(&shown), ACCEPT);
+            assert_eq!(v.answer_switch(&shown), Verdict::Refuse);
+        }
+        assert_eq!(by_token(Some(Arc::clone(&tokens)), true).answer(named, &shown), ACCEPT);
+        for (plugin, response) in [(Sha2.name().as_bytes(), [].as_slice()), (named, &shown)] {
+            let mut v = by_token(Some(Arc::clone(&tokens)), false);
+            assert_eq!(v.answer(plugin, response), Verdict::Insecure);
+            assert_eq!(v.answer_switch(&shown), Verdict::Refuse);
+        }
+        // A client that cannot be asked.
+        assert_eq!(by_token(Some(tokens), true).answer(b"", &shown), Verdict::Refuse);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_token_is_told_to_the_log() {
+        let (tokens, token) = tokens();
+        let named = CLEAR_PASSWORD.as_bytes();
+        let mut v = by_token(Some(tokens), true);
+        assert_eq!(v.answer(named, b"target\0"), Verdict::Refuse);
+        assert_eq!(v.why(), Some(TokenError::Malformed));
+        let mut v = by_token(None, true);
+        assert_eq!(v.answer(named, &token), Verdict::Refuse);
+        assert_eq!(v.why(), Some(TokenError::NoKeys));
+        // Nor does the password of the target let anybody in.
+        let mut v = by_token(None, true);
+        let response = scrambled(&v, Sha2, "target");
+        assert_eq!(v.answer(Sha2.name().as_bytes(), &response), Verdict::AskToken);
+        assert_eq!(v.answer_switch(&response), Verdict::Refuse);
     }
 
     #[test]

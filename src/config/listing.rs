@@ -11,6 +11,7 @@ use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
     TlsClient, TlsTarget,
 };
+use super::tokens::TokenRules;
 
 /// In place of a value that is not shown.
 pub const HIDDEN: &str = "(not shown)";
@@ -50,6 +51,9 @@ impl Settings {
         }
         pool.list(&mut list.at("pool"));
         client.list(&mut list.at("client"));
+        if let Some(rules) = &client.tokens {
+            rules.list(&mut list.at("client.tokens"));
+        }
         failover.list(&mut list.at("failover"));
         tls_client.list(&mut list.at("tls.client"));
         tls_target.list(&mut list.at("tls.target"));
@@ -149,6 +153,7 @@ impl Client {
             max_logging_in,
             failed_login_delay,
             max_failed_logins,
+            tokens: _,
         } = self;
         at.say("max_connections", max_connections);
         at.limit("login_timeout", *login_timeout);
@@ -159,6 +164,17 @@ impl Client {
         at.say("max_logging_in", max_logging_in);
         at.lasts("failed_login_delay", *failed_login_delay);
         at.say("max_failed_logins", max_failed_logins);
+    }
+}
+
+impl TokenRules {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { keys, issuer, audience, user_claim, leeway } = self;
+        at.path("keys", Some(keys));
+        at.say("issuer", issuer);
+        at.say("audience", audience);
+        at.say("user_claim", user_claim);
+        at.lasts("leeway", *leeway);
     }
 }
 
@@ -261,6 +277,12 @@ mod tests {
             [client]
             login_timeout = "0s"
             max_query = "1s500ms"
+            [client.tokens]
+            keys = "/keys.json"
+            issuer = "https://issuer"
+            audience = "db"
+            user_claim = "name"
+            leeway = "5s"
             [failover]
             failures = 9
             read_only_fallback = false

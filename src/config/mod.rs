@@ -17,10 +17,12 @@ mod section;
 mod settings;
 mod share;
 mod source;
+mod tokens;
 mod tree;
 
 pub use address::{Address, BadAddress};
 pub use choice::Choice;
+pub use duration::parse as parse_duration;
 pub use listing::HIDDEN;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use nearest::nearest;
@@ -30,6 +32,7 @@ pub use settings::{
 };
 pub use share::Share;
 pub use source::{Source, from_environment, load, parse, quick};
+pub use tokens::TokenRules;
 
 /// What the name of an environment variable that sets a key begins with.
 pub const VARIABLE_PREFIX: &str = "TIDEGATE__";

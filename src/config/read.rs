@@ -10,7 +10,7 @@ use super::settings::{
     TlsClient, TlsTarget,
 };
 use super::tree::Table;
-use super::{Address, Share, Source};
+use super::{Address, Share, Source, TokenRules};
 
 /// Relative paths are taken from `base`.
 pub(super) fn settings(
@@ -26,7 +26,7 @@ pub(super) fn settings(
     let targets = targets(&mut root, &mut found);
     let (secrets, secrets_command) = secrets(root.child("secrets"), base, &mut found);
     let pool = pool(root.child("pool"), &mut found);
-    let client = client(root.child("client"), &mut found);
+    let client = client(root.child("client"), base, &mut found);
     let failover = failover(root.child("failover"), &mut found);
     let mut tls = root.child("tls");
     let tls_client = tls_client(tls.child("client"), base, &mut found);
@@ -188,7 +188,7 @@ fn too_many_idle(pool: &Pool) -> Option<(&'static str, String)> {
         .then(|| ("min_idle", format!("{min_idle} is more than max_idle, {most}{meant}")))
 }
 
-fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
+fn client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> Client {
     let default = Client::default();
     let mut limit = |key, default| section.value(key, default, scalar::limit);
     let client = Client {
@@ -220,6 +220,7 @@ fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
             default.max_failed_logins,
             scalar::count(0..=1_000_000),
         ),
+        tokens: TokenRules::read(section.child("tokens"), base, found),
     };
     found.extend(section.close());
     client

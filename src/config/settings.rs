@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::choice::Choice;
-use super::{Address, Mistakes, Share, Source};
+use super::{Address, Mistakes, Share, Source, TokenRules};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -165,6 +165,8 @@ pub struct Client {
     pub idle_in_transaction_timeout: Option<Duration>,
     pub max_transaction: Option<Duration>,
     pub max_query: Option<Duration>,
+    /// `None`: nobody logs in with a token.
+    pub tokens: Option<TokenRules>,
 }
 
 impl Default for Client {
@@ -179,6 +181,7 @@ impl Default for Client {
             idle_in_transaction_timeout: Some(Duration::from_secs(5 * 60)),
             max_transaction: None,
             max_query: None,
+            tokens: None,
         }
     }
 }

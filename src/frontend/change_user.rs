@@ -6,7 +6,9 @@ use bytes::BytesMut;
 use zeroize::Zeroize;
 
 use super::End;
-use super::greet::{fallback, fit_for_clients, hold_back, host, identity, ledger_login};
+use super::greet::{
+    fit_for_clients, hold_back, host, identity, ledger_login, log_refusal, verifier,
+};
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
@@ -40,9 +42,16 @@ impl Session {
             return self.refuse_and_end(&word, 1, End::Blocked).await;
         }
         let account = self.shared.vault.current().account(&request.user).cloned();
-        let mut verifier = Verifier::new(Nonce::random(), account.clone(), fallback(&self.shared));
+        let secure = self.stream.is_secure();
+        let mut verifier = verifier(&self.shared, Nonce::random(), account.clone(), secure);
         let (verdict, mut seq) = self.judge(&mut verifier, &request).await?;
+        if verdict == Verdict::Insecure {
+            self.shared.metrics.client.logins.of(LoginOutcome::TlsRequired).inc();
+            let word = Word::token_needs_tls(&request.user);
+            return self.refuse_and_end(&word, seq, End::TlsRequired).await;
+        }
         let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) else {
+            log_refusal(&peer, &request.user, &verifier);
             self.shared.metrics.client.logins.of(LoginOutcome::Denied).inc();
             hold_back(&self.shared, &self.presence.peer, &request.user).await;
             let word = Word::bad_login(&request.user, "%", !request.auth_response.is_empty());

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
@@ -150,7 +150,8 @@ impl Guest {
             return Err(self.refuse(&word, End::Blocked).await);
         }
         let account = self.shared.vault.current().account(&login.user).cloned();
-        let mut verifier = Verifier::new(nonce, account.clone(), fallback(&self.shared));
+        let secure = self.handshake.stream.is_secure();
+        let mut verifier = verifier(&self.shared, nonce, account.clone(), secure);
         let verdict = match self.handshake.judge(&mut verifier, login).await {
             Ok(verdict) => verdict,
             Err(error) => return Err(self.broken(&error).await),
@@ -164,9 +165,11 @@ impl Guest {
             self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
             Ok((account, admitted))
+        } else if verdict == Verdict::Insecure {
+            let word = Word::token_needs_tls(&login.user);
+            Err(self.refuse(&word, End::TlsRequired).await)
         } else {
-            let user: String = login.user.chars().take(32).collect();
-            tracing::info!(peer, user, "refused a login");
+            log_refusal(&peer, &login.user, &verifier);
             hold_back(&self.shared, &peer, &login.user).await;
             let with_password = !login.auth_response.is_empty();
             let word = Word::bad_login(&login.user, host(&peer), with_password);
@@ -242,6 +245,25 @@ impl Guest {
         if self.handshake.stream.send(&out).await.is_ok() {
             let _ = self.handshake.stream.shutdown().await;
         }
+    }
+}
+
+pub(super) fn verifier(
+    shared: &Shared,
+    nonce: Nonce,
+    account: Option<Arc<Account>>,
+    secure: bool,
+) -> Verifier {
+    let tokens = shared.tokens.as_ref().map(ArcSwap::load_full);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Verifier::new(nonce, account, fallback(shared)).with_tokens(tokens, secure, now)
+}
+
+pub(super) fn log_refusal(peer: &str, user: &str, verifier: &Verifier) {
+    let user: String = user.chars().take(32).collect();
+    match verifier.why() {
+        Some(why) => tracing::info!(peer, user, %why, "refused a login"),
+        None => tracing::info!(peer, user, "refused a login"),
     }
 }
 

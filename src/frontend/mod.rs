@@ -37,6 +37,7 @@ pub use listen::listen;
 pub use lobby::Lobby;
 pub use throttle::Throttle;
 
+use crate::auth::Tokens;
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
@@ -59,6 +60,8 @@ pub struct Shared {
     /// Another certificate takes the place of the one before.
     pub tls: Option<ArcSwap<ClientSideTls>>,
     pub tls_required: bool,
+    /// Other keys take the place of those before; `None`: nobody logs in with a token.
+    pub tokens: Option<ArcSwap<Tokens>>,
     pub limits: Limits,
     /// Clients that are logged in.
     pub clients: AtomicUsize,

@@ -51,12 +51,18 @@ impl Account {
             username: target_username.map_or_else(|| Arc::clone(&username), Arc::from),
             password: target_password.unwrap_or_else(|| match &password {
                 ClientSecret::Clear(password) => password.clone(),
-                ClientSecret::Hash(_) => Password::default(),
+                ClientSecret::Hash(_) | ClientSecret::Token(_) => Password::default(),
             }),
             previous,
             former: None,
         };
         Self { username, password, previous_password, target }
+    }
+
+    /// Clients show a token that says `subject`; whatever was written of passwords is the target's.
+    pub(super) fn by_token(self, subject: Option<String>) -> Self {
+        let subject = subject.map_or_else(|| Arc::clone(&self.username), Arc::from);
+        Self { password: ClientSecret::Token(subject), previous_password: None, ..self }
     }
 
     /// Does `written`, fresh from the file, say what this one said there?

@@ -1,14 +1,17 @@
-//! What a client's password leaves behind: enough to tell whether a client knows it, not to be one.
+//! What a client has to know or to show. Of a password what it leaves behind will do: enough to tell
+//! whether a client knows it, not to be one.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::Password;
 
-/// What a client has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientSecret {
     Clear(Password),
     Hash(PasswordHash),
+    /// Nothing to know: a signed token that says this of who shows it.
+    Token(Arc<str>),
 }
 
 #[derive(Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Expiry;
-use super::text::{Entry, Finding, KEYS, Parsed};
+use super::text::{Entry, Finding, KEYS, Parsed, TOKEN};
 
 /// Told by content: TOML cannot begin with `{`, and its `[` is followed by a name or a second `[`.
 pub(super) fn looks_like(source: &str) -> bool {
@@ -65,12 +65,18 @@ fn user(place: String, value: Value, expires: bool, parsed: &mut Parsed) {
             }
         }
         let Some(known) = KEYS.into_iter().find(|k| *k == key) else { continue };
-        if let Value::String(text) = value {
-            entry.set(known, text);
-        } else {
-            mistyped.push(known);
-            let what = format!("{}{known} must be a string", entry.place);
-            parsed.findings.push(Finding::new(None, what));
+        match value {
+            Value::Bool(flag) if known == TOKEN => entry.token = flag,
+            // The form of Secrets Manager's console makes a text of everything.
+            Value::String(text) if known == TOKEN && text == "true" => entry.token = true,
+            Value::String(text) if known == TOKEN && text == "false" => entry.token = false,
+            Value::String(text) if known != TOKEN => entry.set(known, text),
+            _ => {
+                mistyped.push(known);
+                let kind = if known == TOKEN { "true or false" } else { "a string" };
+                let what = format!("{}{known} must be {kind}", entry.place);
+                parsed.findings.push(Finding::new(None, what));
+            }
         }
     }
     entry.finish(&mistyped, parsed);

@@ -260,6 +260,37 @@ mod tests {
     }
 
     #[test]
+    fn a_token_in_place_of_a_password() {
+        let of = |lines: &str| format!("[[user]]\nusername = \"a\"\n{lines}");
+        let read = |lines: &str| one(&of(lines)).unwrap().accounts.remove(0);
+        // What a secret manager holds is the target's, and no client gets by with it.
+        let account = read("password = \"p\"\nprevious_password = \"o\"\ntoken = true");
+        assert_eq!(account.password, ClientSecret::Token("a".into()));
+        assert_eq!(account.previous_password, None);
+        let target = [Password::new("p"), Password::new("o")];
+        assert_eq!(account.target.passwords(), [&target[0], &target[1]]);
+        let account = read("token = true\ntoken_subject = \"s\"\ntarget_password = \"t\"");
+        assert_eq!(account.password, ClientSecret::Token("s".into()));
+        assert_eq!(account.target.password, Password::new("t"));
+        assert_eq!(read("password = \"p\"\ntoken = false").password, Password::new("p").into());
+        let json = r#"{"username":"a","password":"p","token":"true"}"#;
+        assert_eq!(
+            one(json).unwrap().accounts[0].password,
+            ClientSecret::Token("a".into()),
+            "as Secrets Manager writes it"
+        );
+
+        let needs = "1: token needs a password or a target_password: the target takes no token";
+        assert_eq!(wrong(&of("token = true")), [needs]);
+        let subject = "1: token_subject is for a user with token = true";
+        assert_eq!(wrong(&of("password = \"p\"\ntoken_subject = \"s\"")), [subject]);
+        let flag = wrong(&of("password = \"p\"\ntoken = \"yes\""));
+        assert_eq!(flag, ["4: token must be true or false"]);
+        let json = r#"{"username":"a","password":"p","token":1}"#;
+        assert_eq!(wrong(json), [": token must be true or false"]);
+    }
+
+    #[test]
     fn empty_optional_values_are_absent() {
         let content =
             r#"{"username":"a","password":"p","previous_password":"","target_username":""}"#;

@@ -3,14 +3,19 @@
 use super::{Account, Admin, ClientSecret, Expiry, Password, PasswordHash};
 
 /// The keys an entry may have, in the order the manual shows them.
-pub(super) const KEYS: [&str; 6] = [
+pub(super) const KEYS: [&str; 8] = [
     "username",
     "password",
     "password_hash",
     "previous_password",
     "target_username",
     "target_password",
+    TOKEN,
+    "token_subject",
 ];
+
+/// True or false, and no text.
+pub(super) const TOKEN: &str = "token";
 
 /// A finding inside one file; the loader adds the file's name.
 pub(super) struct Finding {
@@ -46,10 +51,12 @@ pub(super) struct Entry {
     pub previous_password: Option<Password>,
     pub target_username: Option<String>,
     pub target_password: Option<Password>,
+    pub token: bool,
+    pub token_subject: Option<String>,
 }
 
 impl Entry {
-    /// `key` must be one of [`KEYS`]; others are ignored.
+    /// `key` must be one of [`KEYS`], and no flag; others are ignored.
     pub(super) fn set(&mut self, key: &str, value: String) {
         match key {
             "username" => self.username = Some(value),
@@ -58,6 +65,7 @@ impl Entry {
             "previous_password" => self.previous_password = Some(Password::new(value)),
             "target_username" => self.target_username = Some(value),
             "target_password" => self.target_password = Some(Password::new(value)),
+            "token_subject" => self.token_subject = Some(value),
             _ => {}
         }
     }
@@ -74,28 +82,16 @@ impl Entry {
             Some("") => say("username is empty"),
             _ => {}
         }
-        let secret = match (self.password.clone(), self.hash()) {
-            (Some(_), Some(_)) => {
-                say("password and password_hash are both there: keep one");
-                None
-            }
-            (None, Some(Err(why))) => {
-                say(why);
-                None
-            }
-            (None, Some(Ok(_))) if self.target_password.is_none() => {
-                say("password_hash needs a target_password: nobody can log in with a hash");
-                None
-            }
-            (None, Some(Ok(hash))) => Some(ClientSecret::Hash(hash)),
-            (Some(password), None) => Some(ClientSecret::Clear(password)),
-            (None, None) => {
-                if !["password", "password_hash"].iter().any(|key| mistyped.contains(key)) {
-                    say("password is missing");
-                }
+        let secret = match self.secret(mistyped) {
+            Ok(secret) => Some(secret),
+            Err(why) => {
+                why.into_iter().for_each(&mut say);
                 None
             }
         };
+        if !self.token && self.subject().is_some() {
+            say("token_subject is for a user with token = true");
+        }
         // The protocol ends names and clear passwords with a NUL: what follows one would be
         // cut off in silence, and `app\0x` would become `app`.
         let names = [&self.username, &self.target_username];
@@ -112,6 +108,7 @@ impl Entry {
         if parsed.findings.len() > before {
             return;
         }
+        let (token, subject) = (self.token, self.subject());
         if let (Some(username), Some(password)) = (self.username, secret) {
             // Templates render absent values as "". An empty previous password would let
             // anybody in for as long as it stands there, so it means absent.
@@ -122,8 +119,37 @@ impl Entry {
                 self.target_username.filter(|u| !u.is_empty()),
                 self.target_password,
             );
+            let account = if token { account.by_token(subject) } else { account };
             parsed.accounts.push((self.line, account));
         }
+    }
+
+    /// What a client has to know; of one that shows a token, what the target has to.
+    fn secret(&self, mistyped: &[&str]) -> Result<ClientSecret, Option<&'static str>> {
+        match (self.password.clone(), self.hash()) {
+            (_, Some(_)) if self.token => Err(Some("token and password_hash: keep one")),
+            (Some(_), Some(_)) => Err(Some("password and password_hash are both there: keep one")),
+            (None, Some(Err(why))) => Err(Some(why)),
+            (None, Some(Ok(_))) if self.target_password.is_none() => {
+                Err(Some("password_hash needs a target_password: nobody can log in with a hash"))
+            }
+            (None, Some(Ok(hash))) => Ok(ClientSecret::Hash(hash)),
+            (Some(password), None) => Ok(ClientSecret::Clear(password)),
+            (None, None) if self.token && self.target_password.is_some() => {
+                Ok(Password::default().into())
+            }
+            (None, None) if self.token => {
+                Err(Some("token needs a password or a target_password: the target takes no token"))
+            }
+            (None, None) => {
+                let told = ["password", "password_hash"].iter().any(|key| mistyped.contains(key));
+                Err((!told).then_some("password is missing"))
+            }
+        }
+    }
+
+    fn subject(&self) -> Option<String> {
+        self.token_subject.clone().filter(|subject| !subject.is_empty())
     }
 
     fn hash(&self) -> Option<Result<PasswordHash, &'static str>> {

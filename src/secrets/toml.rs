@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::admin::AdminEntry;
-use super::text::{Entry, Finding, KEYS, Parsed};
+use super::text::{Entry, Finding, KEYS, Parsed, TOKEN};
 
 pub(super) fn parse(source: &str) -> Parsed {
     let mut parsed = Parsed::default();
@@ -72,11 +72,14 @@ fn user(source: &str, line: Option<usize>, table: DeTable<'_>, parsed: &mut Pars
             parsed.findings.push(Finding::new(line, what));
             continue;
         };
-        if let DeValue::String(text) = value.into_inner() {
-            entry.set(known, text.into_owned());
-        } else {
-            mistyped.push(known);
-            parsed.findings.push(Finding::new(line, format!("{known} must be a string")));
+        match value.into_inner() {
+            DeValue::Boolean(flag) if known == TOKEN => entry.token = flag,
+            DeValue::String(text) if known != TOKEN => entry.set(known, text.into_owned()),
+            _ => {
+                mistyped.push(known);
+                let kind = if known == TOKEN { "true or false" } else { "a string" };
+                parsed.findings.push(Finding::new(line, format!("{known} must be {kind}")));
+            }
         }
     }
     entry.finish(&mistyped, parsed);
