@@ -21,7 +21,7 @@ use crate::auth::Tokens;
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
+    self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source,
 };
 use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -58,7 +58,10 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     let vault = Arc::new(Vault::new(secrets));
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
-    let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
+    let target_tls = certificates::toward_targets(&settings.tls_target)?;
+    let targets = targets(&settings, target_tls.as_ref(), &metrics);
+    let shared = share(&settings, targets, (vault, &credentials), metrics, &lifecycle)?;
+    let shared = Arc::new(shared);
     let (reload, ask) = Reload::new((source, sight, expiry), Arc::clone(&shared), credentials);
     let listeners = listen(&settings).await?;
     let admin = admin(&settings).await?;
@@ -67,7 +70,7 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     shared.cluster.start();
     lifecycle.spawn("reload", reload.run());
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
-    if let Some(renewal) = certificates::renewal(&settings.tls_client, &shared) {
+    for renewal in certificates::renewals(&settings, target_tls, &shared) {
         lifecycle.spawn("certificate", renewal.keep(lifecycle.clone()));
     }
     if let Some(rules) = &settings.client.tokens {
@@ -198,12 +201,13 @@ pub(super) fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<
 
 fn share(
     settings: &Settings,
+    targets: Targets,
     (vault, credentials): (Arc<Vault>, &Arc<Credentials>),
     metrics: Arc<Metrics>,
     lifecycle: &Lifecycle,
 ) -> Result<Shared, Failure> {
     let cluster = Cluster::new(
-        targets(settings, &metrics)?,
+        targets,
         Rules {
             pool: settings.pool.clone(),
             failover: settings.failover.clone(),
@@ -223,8 +227,9 @@ fn share(
         buffers: Shelf::new(BUFFERS),
         desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
-        tls: certificates::load(&settings.tls_client)?.map(ArcSwap::from_pointee),
+        tls: certificates::toward_clients(&settings.tls_client)?.map(ArcSwap::from_pointee),
         tls_required: settings.tls_client.mode == ClientTlsMode::Required,
+        certificate_required: settings.tls_client.require_certificate,
         tokens: tokens(settings)?.map(ArcSwap::from_pointee),
         limits: Limits {
             max_connections: settings.client.max_connections,
@@ -249,27 +254,22 @@ fn tokens(settings: &Settings) -> Result<Option<Tokens>, Failure> {
     Ok(rules.map(keys::load).transpose().map_err(Mistakes::from)?)
 }
 
-fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failure> {
+fn targets(settings: &Settings, tls: Option<&TargetTls>, metrics: &Arc<Metrics>) -> Targets {
     let targets = settings.targets.iter();
-    targets.map(|target| Ok((target.clone(), dialer(target, settings, metrics)?))).collect()
+    targets.map(|target| (target.clone(), dialer(target, tls, settings, metrics))).collect()
 }
 
 pub(super) fn dialer(
     target: &config::Target,
+    tls: Option<&TargetTls>,
     settings: &Settings,
     metrics: &Arc<Metrics>,
-) -> Result<Dialer, Failure> {
-    let tls = match settings.tls_target.mode {
-        TargetTlsMode::Off => None,
-        mode => {
-            Some(TargetTls::new(mode, settings.tls_target.ca.as_deref()).map_err(Failure::other)?)
-        }
-    };
-    let mut dialer = Dialer::new(target.address.clone(), tls, Arc::clone(metrics));
+) -> Dialer {
+    let mut dialer = Dialer::new(target.address.clone(), tls.cloned(), Arc::clone(metrics));
     dialer.severable = settings.targets.len() > 1;
     dialer.init_query = settings.pool.init_query.as_str().into();
     dialer.ignored = settings.pool.pin_filter.clone().into();
-    Ok(dialer)
+    dialer
 }
 
 async fn listen(settings: &Settings) -> Result<Vec<(Listener, Entrance)>, Failure> {

@@ -2,9 +2,10 @@
 //! servers.
 //!
 //! Owns the two plugins spoken, `mysql_native_password` and `caching_sha2_password`, and what a token
-//! in place of a password is worth. Never reads or writes a socket, never frames a packet, never logs
+//! in place of a password, and a certificate beside one, are worth. Never reads or writes a socket, never frames a packet, never logs
 //! a payload.
 
+mod certificate;
 mod mint;
 mod nonce;
 mod plugin;
@@ -13,13 +14,14 @@ mod token;
 mod token_keys;
 mod verifier;
 
+pub use certificate::CertificateError;
 pub use mint::{MintError, Minting, mint};
 pub use nonce::Nonce;
 pub use plugin::{CLEAR_PASSWORD, Plugin, scramble};
 pub use prover::{AuthError, Proof, Prover};
 pub use token::{TokenError, Tokens};
 pub use token_keys::KeysError;
-pub use verifier::{Verdict, Verifier};
+pub use verifier::{Channel, Refusal, Verdict, Verifier};
 
 #[cfg(test)]
 mod tests;

@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use super::certificate::{self, CertificateError};
 use super::{CLEAR_PASSWORD, Nonce, Plugin, TokenError, Tokens, scramble};
-use crate::secrets::{Account, ClientSecret, Password, PasswordHash};
+use crate::secrets::{Account, CertificateRule, ClientSecret, Password, PasswordHash};
 use crate::wire::AuthSwitch;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,17 +53,37 @@ impl Verdict {
     }
 }
 
+/// Over what a client comes, and when.
+#[derive(Debug, Clone, Default)]
+pub struct Channel {
+    /// Nobody can listen: TLS, or a unix socket.
+    pub secure: bool,
+    /// What TLS was shown and has verified, in DER.
+    pub certificate: Option<Vec<u8>>,
+    /// Whatever the account says of it.
+    pub certificate_required: bool,
+    /// Since 1970.
+    pub now: Duration,
+}
+
+/// For the log: the client is told nothing but that it is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
 pub struct Verifier {
     nonce: Nonce,
     account: Option<Arc<Account>>,
     fallback: Plugin,
     /// Stands in for the password of a user nobody knows.
     dummy: [u8; 16],
-    secure: bool,
+    channel: Channel,
     tokens: Option<Arc<Tokens>>,
-    /// Since 1970.
-    now: Duration,
-    why: Option<TokenError>,
+    why: Option<Refusal>,
     stage: Stage,
 }
 
@@ -86,18 +107,17 @@ impl Verifier {
             account,
             fallback,
             dummy,
-            secure: false,
+            channel: Channel::default(),
             tokens: None,
-            now: Duration::ZERO,
             why: None,
             stage: Stage::First,
         }
     }
 
-    /// How users with a token can show it: `secure` says that nobody can listen, `now` is since 1970.
+    /// Without this nobody is let in who is to show a token or a certificate.
     #[must_use]
-    pub fn with_tokens(self, tokens: Option<Arc<Tokens>>, secure: bool, now: Duration) -> Self {
-        Self { tokens, secure, now, ..self }
+    pub fn over(self, channel: Channel, tokens: Option<Arc<Tokens>>) -> Self {
+        Self { channel, tokens, ..self }
     }
 
     /// Judges the login packet (or a COM_CHANGE_USER). `plugin` is empty when the client lacks
@@ -144,8 +164,8 @@ impl Verifier {
         }
     }
 
-    /// What was wrong with a token that was refused.
-    pub fn why(&self) -> Option<TokenError> {
+    /// What was wrong, where it was not a password.
+    pub fn why(&self) -> Option<Refusal> {
         self.why
     }
 
@@ -155,7 +175,7 @@ impl Verifier {
     }
 
     fn answer_with_token(&mut self, plugin: &[u8], response: &[u8]) -> Verdict {
-        if !self.secure {
+        if !self.channel.secure {
             self.stage = Stage::Done;
             return Verdict::Insecure;
         }
@@ -173,13 +193,28 @@ impl Verifier {
         self.stage = Stage::Done;
         let token = response.strip_suffix(&[0]).unwrap_or(response);
         let judged = match (&self.tokens, self.token_subject()) {
-            (Some(tokens), Some(subject)) => tokens.verify(token, subject, self.now),
+            (Some(tokens), Some(subject)) => tokens.verify(token, subject, self.channel.now),
             _ => Err(TokenError::NoKeys),
         };
         match judged {
-            Ok(()) => Verdict::Accept { fast_auth_ok: false },
+            Ok(()) => self.accept(false),
             Err(why) => {
-                self.why = Some(why);
+                self.why = Some(why.into());
+                Verdict::Refuse
+            }
+        }
+    }
+
+    /// Whoever knows the password, or shows the token, may have to show a certificate too.
+    fn accept(&mut self, fast_auth_ok: bool) -> Verdict {
+        let asked = self.account.as_ref().and_then(|account| account.certificate.as_ref());
+        let any = self.channel.certificate_required.then(CertificateRule::default);
+        let Some(rule) = asked.or(any.as_ref()) else { return Verdict::Accept { fast_auth_ok } };
+        let shown = self.channel.certificate.as_deref();
+        match certificate::judge(shown, rule, self.channel.now) {
+            Ok(()) => Verdict::Accept { fast_auth_ok },
+            Err(why) => {
+                self.why = Some(why.into());
                 Verdict::Refuse
             }
         }
@@ -196,7 +231,7 @@ impl Verifier {
         self.stage = Stage::Done;
         if self.password_is_empty() {
             return if plugin.is_empty_response(response) {
-                Verdict::Accept { fast_auth_ok: false }
+                self.accept(false)
             } else {
                 self.refuse()
             };
@@ -221,7 +256,7 @@ impl Verifier {
         };
         let known = self.account.is_some() && self.token_subject().is_none();
         if bool::from(matches) && known {
-            Verdict::Accept { fast_auth_ok: plugin == Plugin::CachingSha2Password }
+            self.accept(plugin == Plugin::CachingSha2Password)
         } else {
             self.refuse()
         }
@@ -412,7 +447,8 @@ mod tests {
     fn by_token(tokens: Option<Arc<Tokens>>, secure: bool) -> Verifier {
         let account = Account::new("app".into(), Password::new("target"), None, None, None);
         let account = Account { password: ClientSecret::Token("app".into()), ..account };
-        verifier(Arc::new(account)).with_tokens(tokens, secure, Duration::from_secs(1_900_000_000))
+        let now = Duration::from_secs(1_900_000_000);
+        verifier(Arc::new(account)).over(Channel { secure, now, ..Channel::default() }, tokens)
     }
 
     fn tokens() -> (Arc<Tokens>, Vec<u8>) {
@@ -467,15 +503,50 @@ mod tests {
         let named = CLEAR_PASSWORD.as_bytes();
         let mut v = by_token(Some(tokens), true);
         assert_eq!(v.answer(named, b"target\0"), Verdict::Refuse);
-        assert_eq!(v.why(), Some(TokenError::Malformed));
+        assert_eq!(v.why(), Some(TokenError::Malformed.into()));
         let mut v = by_token(None, true);
         assert_eq!(v.answer(named, &token), Verdict::Refuse);
-        assert_eq!(v.why(), Some(TokenError::NoKeys));
+        assert_eq!(v.why(), Some(TokenError::NoKeys.into()));
         // Nor does the password of the target let anybody in.
         let mut v = by_token(None, true);
         let response = scrambled(&v, Sha2, "target");
         assert_eq!(v.answer(Sha2.name().as_bytes(), &response), Verdict::AskToken);
         assert_eq!(v.answer_switch(&response), Verdict::Refuse);
+    }
+
+    #[test]
+    fn a_certificate_is_asked_for_beside_the_password() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let shown = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let shown = Some(shown.der().to_vec());
+        let asks = Account { certificate: Some(CertificateRule::default()), ..account_of("pw") };
+        for (account, certificate_required, certificate, let_in) in [
+            (asks.clone(), false, shown.clone(), true),
+            (asks.clone(), false, None, false),
+            (asks, true, None, false),
+            (account_of("pw"), true, shown.clone(), true),
+            (account_of("pw"), true, None, false),
+            (account_of("pw"), false, None, true),
+        ] {
+            let now = Duration::from_secs(1_900_000_000);
+            let channel = Channel { secure: true, certificate, certificate_required, now };
+            let mut v = verifier(Arc::new(account)).over(channel, None);
+            let response = scrambled(&v, Sha2, "pw");
+            let verdict = v.answer(Sha2.name().as_bytes(), &response);
+            assert_eq!(verdict == ACCEPT_FAST, let_in);
+            let absent = Some(Refusal::from(CertificateError::Absent)).filter(|_| !let_in);
+            assert_eq!(v.why(), absent);
+        }
+        // It takes the place of nothing.
+        let channel =
+            Channel { certificate: shown, certificate_required: true, ..Channel::default() };
+        let mut v = verifier(account("pw", None)).over(channel, None);
+        let response = scrambled(&v, Sha2, "other");
+        assert_eq!(v.answer(Sha2.name().as_bytes(), &response), Verdict::Refuse);
+    }
+
+    fn account_of(password: &str) -> Account {
+        Account::new("app".into(), Password::new(password), None, None, None)
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl At<'_> {
     fn path(&mut self, key: &str, value: Option<&std::path::PathBuf>) {
         self.say(key, &value.map(|path| path.display().to_string()).unwrap_or_default());
     }
+
+    fn pair(&mut self, pair: Option<&KeyPair>) {
+        self.path("certificate", pair.map(|pair| &pair.certificate));
+        self.path("key", pair.map(|pair| &pair.key));
+    }
 }
 
 impl Endpoint {
@@ -199,22 +204,20 @@ impl Failover {
 
 impl TlsClient {
     fn list(&self, at: &mut At<'_>) {
-        let Self { mode, pair } = self;
-        let KeyPair { certificate, key } = match pair {
-            Some(pair) => pair,
-            None => &KeyPair { certificate: "".into(), key: "".into() },
-        };
+        let Self { mode, pair, ca, require_certificate } = self;
         at.say("mode", mode.as_str());
-        at.path("certificate", Some(certificate));
-        at.path("key", Some(key));
+        at.pair(pair.as_ref());
+        at.path("ca", ca.as_ref());
+        at.say("require_certificate", require_certificate);
     }
 }
 
 impl TlsTarget {
     fn list(&self, at: &mut At<'_>) {
-        let Self { mode, ca } = self;
+        let Self { mode, ca, pair } = self;
         at.say("mode", mode.as_str());
         at.path("ca", ca.as_ref());
+        at.pair(pair.as_ref());
     }
 }
 
@@ -291,9 +294,13 @@ mod tests {
             mode = "required"
             certificate = "/c"
             key = "/k"
+            ca = "/clients"
+            require_certificate = true
             [tls.target]
             mode = "verify-ca"
             ca = "/ca"
+            certificate = "/tc"
+            key = "/tk"
             [admin]
             http = ""
             sql = "0.0.0.0:6035"

@@ -6,8 +6,8 @@ use super::mistake::{Mistake, Mistakes, Place};
 use super::scalar;
 use super::section::Section;
 use super::settings::{
-    Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
-    TlsClient, TlsTarget,
+    Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings,
+    Target, TlsClient, TlsTarget,
 };
 use super::tree::Table;
 use super::{Address, Share, Source, TokenRules};
@@ -249,11 +249,40 @@ fn failover(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Failover {
 }
 
 fn tls_client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsClient {
-    let mode = section.value("mode", TlsClient::default().mode, scalar::choice);
+    let default = TlsClient::default();
+    let mode = section.value("mode", default.mode, scalar::choice);
+    let pair = pair(&mut section, base);
+    let ca = section.value("ca", default.ca, scalar::maybe_path);
+    let require = default.require_certificate;
+    let require_certificate = section.value("require_certificate", require, scalar::flag);
+    if require_certificate && ca.is_none() && section.sound(&["ca"]) {
+        section.wrong("require_certificate", "there is nothing to verify against: set ca too");
+    }
+    if ca.is_some() && mode == ClientTlsMode::Off && section.sound(&["mode"]) {
+        section.wrong("ca", "nobody can show a certificate without TLS: set another mode");
+    }
+    found.extend(section.close());
+    TlsClient { mode, pair, ca: ca.map(|ca| base.join(ca)), require_certificate }
+}
+
+fn tls_target(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsTarget {
+    let default = TlsTarget::default();
+    let mode = section.value("mode", default.mode, scalar::choice);
+    let ca = section.value("ca", default.ca, scalar::maybe_path);
+    let pair = pair(&mut section, base);
+    if mode.verifies() && ca.is_none() && section.sound(&["ca"]) {
+        section.wrong("mode", "there is nothing to verify against: set ca too");
+    }
+    found.extend(section.close());
+    TlsTarget { mode, ca: ca.map(|ca| base.join(ca)), pair }
+}
+
+/// The one without the other is of no use.
+fn pair(section: &mut Section<'_>, base: &Path) -> Option<KeyPair> {
     let certificate = section.value("certificate", None, scalar::maybe_path);
     let key = section.value("key", None, scalar::maybe_path);
     let sound = section.sound(&["certificate", "key"]);
-    let pair = match (certificate, key) {
+    match (certificate, key) {
         (Some(certificate), Some(key)) => {
             Some(KeyPair { certificate: base.join(certificate), key: base.join(key) })
         }
@@ -266,20 +295,7 @@ fn tls_client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -
             None
         }
         _ => None,
-    };
-    found.extend(section.close());
-    TlsClient { mode, pair }
-}
-
-fn tls_target(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsTarget {
-    let default = TlsTarget::default();
-    let mode = section.value("mode", default.mode, scalar::choice);
-    let ca = section.value("ca", default.ca, scalar::maybe_path);
-    if mode.verifies() && ca.is_none() && section.sound(&["ca"]) {
-        section.wrong("mode", "there is nothing to verify against: set ca too");
     }
-    found.extend(section.close());
-    TlsTarget { mode, ca: ca.map(|ca| base.join(ca)) }
 }
 
 fn admin(mut section: Section<'_>, found: &mut Vec<Mistake>, taken: &mut Vec<Taken>) -> Admin {

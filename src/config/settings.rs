@@ -218,11 +218,15 @@ pub struct TlsClient {
     pub mode: ClientTlsMode,
     /// `None`: a self-signed one is made at start, as mysqld does.
     pub pair: Option<KeyPair>,
+    /// Whose certificates of clients are believed; `None`: they are not asked for one.
+    pub ca: Option<PathBuf>,
+    /// Of every client; never without `ca`.
+    pub require_certificate: bool,
 }
 
 impl Default for TlsClient {
     fn default() -> Self {
-        Self { mode: ClientTlsMode::Preferred, pair: None }
+        Self { mode: ClientTlsMode::Preferred, pair: None, ca: None, require_certificate: false }
     }
 }
 
@@ -251,11 +255,13 @@ pub struct TlsTarget {
     pub mode: TargetTlsMode,
     /// Always there when the mode verifies.
     pub ca: Option<PathBuf>,
+    /// Shown to servers that ask for one.
+    pub pair: Option<KeyPair>,
 }
 
 impl Default for TlsTarget {
     fn default() -> Self {
-        Self { mode: TargetTlsMode::Preferred, ca: None }
+        Self { mode: TargetTlsMode::Preferred, ca: None, pair: None }
     }
 }
 

@@ -42,8 +42,8 @@ impl Session {
             return self.refuse_and_end(&word, 1, End::Blocked).await;
         }
         let account = self.shared.vault.current().account(&request.user).cloned();
-        let secure = self.stream.is_secure();
-        let mut verifier = verifier(&self.shared, Nonce::random(), account.clone(), secure);
+        let (shared, nonce) = (&self.shared, Nonce::random());
+        let mut verifier = verifier(shared, nonce, account.clone(), &self.stream);
         let (verdict, mut seq) = self.judge(&mut verifier, &request).await?;
         if verdict == Verdict::Insecure {
             self.shared.metrics.client.logins.of(LoginOutcome::TlsRequired).inc();

@@ -16,7 +16,7 @@ use super::listen::Admitted;
 use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
-use crate::auth::{Nonce, Plugin, Verdict, Verifier};
+use crate::auth::{Channel, Nonce, Plugin, Verdict, Verifier};
 use crate::backend::{self, Facts, Identity};
 use crate::config::Access;
 use crate::metrics::LoginOutcome;
@@ -150,8 +150,7 @@ impl Guest {
             return Err(self.refuse(&word, End::Blocked).await);
         }
         let account = self.shared.vault.current().account(&login.user).cloned();
-        let secure = self.handshake.stream.is_secure();
-        let mut verifier = verifier(&self.shared, nonce, account.clone(), secure);
+        let mut verifier = verifier(&self.shared, nonce, account.clone(), &self.handshake.stream);
         let verdict = match self.handshake.judge(&mut verifier, login).await {
             Ok(verdict) => verdict,
             Err(error) => return Err(self.broken(&error).await),
@@ -252,11 +251,16 @@ pub(super) fn verifier(
     shared: &Shared,
     nonce: Nonce,
     account: Option<Arc<Account>>,
-    secure: bool,
+    stream: &Stream,
 ) -> Verifier {
+    let channel = Channel {
+        secure: stream.is_secure(),
+        certificate: stream.certificate().map(<[u8]>::to_vec),
+        certificate_required: shared.certificate_required,
+        now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+    };
     let tokens = shared.tokens.as_ref().map(ArcSwap::load_full);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Verifier::new(nonce, account, fallback(shared)).with_tokens(tokens, secure, now)
+    Verifier::new(nonce, account, fallback(shared)).over(channel, tokens)
 }
 
 pub(super) fn log_refusal(peer: &str, user: &str, verifier: &Verifier) {

@@ -60,6 +60,8 @@ pub struct Shared {
     /// Another certificate takes the place of the one before.
     pub tls: Option<ArcSwap<ClientSideTls>>,
     pub tls_required: bool,
+    /// Of every client, whatever the secrets ask of its user.
+    pub certificate_required: bool,
     /// Other keys take the place of those before; `None`: nobody logs in with a token.
     pub tokens: Option<ArcSwap<Tokens>>,
     pub limits: Limits,

@@ -33,7 +33,7 @@ impl Secrets {
             )?,
             certificate_generation: make.gauge(
                 "tidegate_certificate_generation",
-                "How often the certificate shown to clients has been read again.",
+                "How often the certificates have been read again.",
             )?,
             certificate_failures: make.counter(
                 "tidegate_certificate_reload_failures_total",

@@ -11,7 +11,18 @@ pub struct Account {
     pub password: ClientSecret,
     /// Also accepted from clients while a rotation runs.
     pub previous_password: Option<Password>,
+    /// What a client has to show beside it.
+    pub certificate: Option<CertificateRule>,
     pub target: TargetLogin,
+}
+
+/// One of an authority that TLS believes, and as far as these are said, this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateRule {
+    /// Whole, such as `/C=DE/O=Shop/CN=app`.
+    pub subject: Option<String>,
+    /// A name beside the subject: a host, a URI, an address of mail.
+    pub name: Option<String>,
 }
 
 /// How the proxy logs in to a server on behalf of an account.
@@ -56,7 +67,7 @@ impl Account {
             previous,
             former: None,
         };
-        Self { username, password, previous_password, target }
+        Self { username, password, previous_password, certificate: None, target }
     }
 
     /// Clients show a token that says `subject`; whatever was written of passwords is the target's.
@@ -68,8 +79,11 @@ impl Account {
     /// Does `written`, fresh from the file, say what this one said there?
     pub(super) fn is_as(&self, written: &Self) -> bool {
         let said = TargetLogin { former: None, ..self.target.clone() };
-        (&self.username, &self.password, &self.previous_password, &said)
-            == (&written.username, &written.password, &written.previous_password, &written.target)
+        self.username == written.username
+            && self.password == written.password
+            && self.previous_password == written.previous_password
+            && self.certificate == written.certificate
+            && said == written.target
     }
 
     /// What follows on `old`: a server may not have heard of the new password yet.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Expiry;
-use super::text::{Entry, Finding, KEYS, Parsed, TOKEN};
+use super::text::{Entry, Finding, KEYS, Parsed, is_flag};
 
 /// Told by content: TOML cannot begin with `{`, and its `[` is followed by a name or a second `[`.
 pub(super) fn looks_like(source: &str) -> bool {
@@ -66,14 +66,15 @@ fn user(place: String, value: Value, expires: bool, parsed: &mut Parsed) {
         }
         let Some(known) = KEYS.into_iter().find(|k| *k == key) else { continue };
         match value {
-            Value::Bool(flag) if known == TOKEN => entry.token = flag,
+            Value::Bool(flag) if is_flag(known) => entry.set_flag(known, flag),
             // The form of Secrets Manager's console makes a text of everything.
-            Value::String(text) if known == TOKEN && text == "true" => entry.token = true,
-            Value::String(text) if known == TOKEN && text == "false" => entry.token = false,
-            Value::String(text) if known != TOKEN => entry.set(known, text),
+            Value::String(text) if is_flag(known) && ["true", "false"].contains(&&*text) => {
+                entry.set_flag(known, text == "true");
+            }
+            Value::String(text) if !is_flag(known) => entry.set(known, text),
             _ => {
                 mistyped.push(known);
-                let kind = if known == TOKEN { "true or false" } else { "a string" };
+                let kind = if is_flag(known) { "true or false" } else { "a string" };
                 let what = format!("{}{known} must be {kind}", entry.place);
                 parsed.findings.push(Finding::new(None, what));
             }

@@ -180,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
     use tempfile::TempDir;
 
-    use super::super::{ClientSecret, Password, Rights};
+    use super::super::{CertificateRule, ClientSecret, Password, Rights};
     use super::*;
 
     fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -288,6 +288,23 @@ mod tests {
         assert_eq!(flag, ["4: token must be true or false"]);
         let json = r#"{"username":"a","password":"p","token":1}"#;
         assert_eq!(wrong(json), [": token must be true or false"]);
+    }
+
+    #[test]
+    fn a_certificate_beside_the_password() {
+        let read = |lines: &str| {
+            let lines = format!("[[user]]\nusername = \"a\"\npassword = \"p\"\n{lines}");
+            one(&lines).map(|mut secrets| secrets.accounts.remove(0).certificate)
+        };
+        let any = CertificateRule::default();
+        assert_eq!(read("require_certificate = true").unwrap(), Some(any));
+        assert_eq!(read("require_certificate = false\ncertificate_name = \"\"").unwrap(), None);
+        let subject = Some("/CN=app".to_owned());
+        let rule = CertificateRule { subject, name: Some("app.internal".to_owned()) };
+        let lines = "certificate_subject = \"/CN=app\"\ncertificate_name = \"app.internal\"";
+        assert_eq!(read(lines).unwrap(), Some(rule));
+        let told = read("require_certificate = 1").unwrap_err().to_string();
+        assert!(told.ends_with(":4: require_certificate must be true or false"), "{told}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod text;
 mod toml;
 mod vault;
 
-pub use account::{Account, TargetLogin};
+pub use account::{Account, CertificateRule, TargetLogin};
 pub use admin::{Admin, Rights};
 pub use hash::{ClientSecret, PasswordHash};
 pub use load::{load, read};

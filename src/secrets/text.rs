@@ -1,21 +1,26 @@
 //! What both notations have in common: an entry as it was written, and what an account may be.
 
-use super::{Account, Admin, ClientSecret, Expiry, Password, PasswordHash};
+use super::{Account, Admin, CertificateRule, ClientSecret, Expiry, Password, PasswordHash};
 
 /// The keys an entry may have, in the order the manual shows them.
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 11] = [
     "username",
     "password",
     "password_hash",
     "previous_password",
     "target_username",
     "target_password",
-    TOKEN,
+    "token",
     "token_subject",
+    "require_certificate",
+    "certificate_subject",
+    "certificate_name",
 ];
 
-/// True or false, and no text.
-pub(super) const TOKEN: &str = "token";
+/// Those that are true or false, and no text.
+pub(super) fn is_flag(key: &str) -> bool {
+    ["token", "require_certificate"].contains(&key)
+}
 
 /// A finding inside one file; the loader adds the file's name.
 pub(super) struct Finding {
@@ -53,6 +58,8 @@ pub(super) struct Entry {
     pub target_password: Option<Password>,
     pub token: bool,
     pub token_subject: Option<String>,
+    pub require_certificate: bool,
+    pub certificate: CertificateRule,
 }
 
 impl Entry {
@@ -66,8 +73,15 @@ impl Entry {
             "target_username" => self.target_username = Some(value),
             "target_password" => self.target_password = Some(Password::new(value)),
             "token_subject" => self.token_subject = Some(value),
+            "certificate_subject" => self.certificate.subject = said(value),
+            "certificate_name" => self.certificate.name = said(value),
             _ => {}
         }
+    }
+
+    /// `key` is one that [`is_flag`].
+    pub(super) fn set_flag(&mut self, key: &str, value: bool) {
+        if key == "token" { self.token = value } else { self.require_certificate = value }
     }
 
     /// Checks the entry and adds it to `parsed`. `mistyped` names keys that were present with a
@@ -109,6 +123,8 @@ impl Entry {
             return;
         }
         let (token, subject) = (self.token, self.subject());
+        let asked = self.require_certificate || self.certificate != CertificateRule::default();
+        let certificate = asked.then_some(self.certificate);
         if let (Some(username), Some(password)) = (self.username, secret) {
             // Templates render absent values as "". An empty previous password would let
             // anybody in for as long as it stands there, so it means absent.
@@ -120,6 +136,7 @@ impl Entry {
                 self.target_password,
             );
             let account = if token { account.by_token(subject) } else { account };
+            let account = Account { certificate, ..account };
             parsed.accounts.push((self.line, account));
         }
     }
@@ -149,11 +166,16 @@ impl Entry {
     }
 
     fn subject(&self) -> Option<String> {
-        self.token_subject.clone().filter(|subject| !subject.is_empty())
+        self.token_subject.clone().and_then(said)
     }
 
     fn hash(&self) -> Option<Result<PasswordHash, &'static str>> {
         let hash = self.password_hash.as_ref().filter(|hash| !hash.is_empty())?;
         Some(PasswordHash::parse(&String::from_utf8_lossy(hash.as_bytes())))
     }
+}
+
+/// Templates render absent values as "".
+fn said(value: String) -> Option<String> {
+    Some(value).filter(|value| !value.is_empty())
 }

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::admin::AdminEntry;
-use super::text::{Entry, Finding, KEYS, Parsed, TOKEN};
+use super::text::{Entry, Finding, KEYS, Parsed, is_flag};
 
 pub(super) fn parse(source: &str) -> Parsed {
     let mut parsed = Parsed::default();
@@ -73,11 +73,11 @@ fn user(source: &str, line: Option<usize>, table: DeTable<'_>, parsed: &mut Pars
             continue;
         };
         match value.into_inner() {
-            DeValue::Boolean(flag) if known == TOKEN => entry.token = flag,
-            DeValue::String(text) if known != TOKEN => entry.set(known, text.into_owned()),
+            DeValue::Boolean(flag) if is_flag(known) => entry.set_flag(known, flag),
+            DeValue::String(text) if !is_flag(known) => entry.set(known, text.into_owned()),
             _ => {
                 mistyped.push(known);
-                let kind = if known == TOKEN { "true or false" } else { "a string" };
+                let kind = if is_flag(known) { "true or false" } else { "a string" };
                 parsed.findings.push(Finding::new(line, format!("{known} must be {kind}")));
             }
         }

@@ -4,34 +4,41 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsConnector;
 
 use super::super::Stream;
-use super::clients::read_certificates;
+use super::clients::{read, roots};
 use super::verify::{ChainOnly, Unverified};
 use super::{TlsError, invalid_input, provider};
-use crate::config::TargetTlsMode;
+use crate::config::{TargetTlsMode, TlsTarget};
 
 /// Sessions kept to be resumed, one set a server name.
 const SESSIONS: usize = 256;
 
+/// A copy is the same one: what is renewed here is so there.
 #[derive(Clone)]
 pub struct TargetTls {
-    connector: TlsConnector,
+    connector: Arc<ArcSwap<TlsConnector>>,
     mode: TargetTlsMode,
 }
 
 impl TargetTls {
-    /// `ca` is a PEM file, needed by the modes that verify and unused by the others.
-    pub fn new(mode: TargetTlsMode, ca: Option<&Path>) -> Result<Self, TlsError> {
-        Self::build(mode, ca, rustls::DEFAULT_VERSIONS)
+    pub fn new(settings: &TlsTarget) -> Result<Self, TlsError> {
+        Self::build(settings, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The files read again, for connections to come. The mode stays.
+    pub fn renew(&self, settings: &TlsTarget) -> Result<(), TlsError> {
+        let next = connector(settings, rustls::DEFAULT_VERSIONS)?;
+        self.connector.store(Arc::new(next));
+        Ok(())
     }
 
     pub fn mode(&self) -> TargetTlsMode {
@@ -55,44 +62,47 @@ impl TargetTls {
             // An address is sent to nobody, unlike a name.
             Err(_) => ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
-        let tls = self.connector.connect(name, stream.into_socket()?).await?;
+        let tls = self.connector.load_full().connect(name, stream.into_socket()?).await?;
         Ok(Stream::ServerTls(Box::new(tls)))
     }
 
     pub(super) fn build(
-        mode: TargetTlsMode,
-        ca: Option<&Path>,
+        settings: &TlsTarget,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Self, TlsError> {
-        let provider = provider();
-        let algorithms = provider.signature_verification_algorithms;
-        let verifier: Arc<dyn ServerCertVerifier> = match mode {
-            TargetTlsMode::Off | TargetTlsMode::Preferred | TargetTlsMode::Required => {
-                Arc::new(Unverified(algorithms))
-            }
-            TargetTlsMode::VerifyCa => Arc::new(ChainOnly { roots: roots(ca)?, algorithms }),
-            TargetTlsMode::VerifyIdentity => {
-                let roots = Arc::new(roots(ca)?);
-                WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?
-            }
-        };
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), mode })
+        let connector = Arc::new(ArcSwap::from_pointee(connector(settings, versions)?));
+        Ok(Self { connector, mode: settings.mode })
     }
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
-    let path = ca.ok_or(TlsError::NoCa)?;
-    let mut roots = RootCertStore::empty();
-    // A bundle may hold a few that cannot be parsed, as the one of RDS did.
-    let (added, _) = roots.add_parsable_certificates(read_certificates(path)?);
-    if added == 0 {
-        return Err(TlsError::NoCertificate(path.to_owned()));
-    }
-    Ok(roots)
+fn connector(
+    settings: &TlsTarget,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<TlsConnector, TlsError> {
+    let provider = provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let roots = || roots(settings.ca.as_deref().ok_or(TlsError::NoCa)?);
+    let verifier: Arc<dyn ServerCertVerifier> = match settings.mode {
+        TargetTlsMode::Off | TargetTlsMode::Preferred | TargetTlsMode::Required => {
+            Arc::new(Unverified(algorithms))
+        }
+        TargetTlsMode::VerifyCa => Arc::new(ChainOnly { roots: roots()?, algorithms }),
+        TargetTlsMode::VerifyIdentity => {
+            let roots = Arc::new(roots()?);
+            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &settings.pair {
+        Some(pair) => {
+            let (chain, key) = read(pair)?;
+            builder.with_client_auth_cert(chain, key)?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(TlsConnector::from(Arc::new(config)))
 }
