@@ -22,6 +22,7 @@ use support::{
     client::{Login, RawClient},
     servers::{Flavor, Options, PASSWORD, SCHEMA, Server, USER},
     tidegate::{Config, Tidegate, program},
+    wait_for,
 };
 use tempfile::TempDir;
 

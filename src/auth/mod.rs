@@ -1,11 +1,13 @@
 //! Challenge and answer, on bytes alone: the [`Verifier`] judges clients, the [`Prover`] convinces
 //! servers.
 //!
-//! Owns the two plugins spoken, `mysql_native_password` and `caching_sha2_password`, and what a token
+//! Owns the plugins spoken, `mysql_native_password`, `caching_sha2_password` and MariaDB's
+//! `client_ed25519`, and what a token
 //! in place of a password, and a certificate beside one, are worth. Never reads or writes a socket, never frames a packet, never logs
 //! a payload.
 
 mod certificate;
+mod ed25519;
 mod mint;
 mod nonce;
 mod plugin;

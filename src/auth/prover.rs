@@ -13,7 +13,7 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::{CLEAR_PASSWORD, Nonce, Plugin, scramble};
+use super::{CLEAR_PASSWORD, Nonce, Plugin, ed25519, scramble};
 use crate::secrets::Password;
 
 const AUTH_MORE_DATA: u8 = 0x01;
@@ -62,7 +62,7 @@ pub struct Prover {
 enum Stage {
     Scrambled,
     KeyRequested,
-    /// The password itself was sent; the server has nothing more to ask.
+    /// The password itself was sent, or a signature; the server has nothing more to ask.
     Told,
 }
 
@@ -103,6 +103,13 @@ impl Prover {
             Some(end) => (&request[..end], &request[end + 1..]),
             None => (request, [].as_slice()),
         };
+        if name == ed25519::NAME.as_bytes() {
+            let signature = ed25519::sign(self.password.as_bytes(), data);
+            self.stage = Stage::Told;
+            return signature
+                .map(Proof::Send)
+                .ok_or(AuthError::Unexpected("a challenge is 32 bytes"));
+        }
         let Some(plugin) = Plugin::from_name(name) else {
             return Err(if name == CLEAR_PASSWORD.as_bytes() {
                 AuthError::ClearPassword
@@ -282,10 +289,23 @@ mod tests {
     fn plugins_that_are_not_spoken_are_named() {
         let ask = |name| prover(true).on_packet(&switch_request(name, b"")).unwrap_err();
         assert_eq!(ask("mysql_clear_password"), AuthError::ClearPassword);
-        assert!(ask("client_ed25519").to_string().contains("client_ed25519"));
+        assert!(ask("parsec").to_string().contains("parsec"));
         assert!(ask("sha256_password").to_string().contains("sha256_password"));
         assert!(ask("a\nb").to_string().contains("a?b"));
         assert!(prover(true).on_packet(&[0xFE]).unwrap_err().to_string().contains("old_password"));
+    }
+
+    #[test]
+    fn a_signature_is_made_where_it_is_asked_for() {
+        let challenge = ed25519::challenge();
+        let mut p = prover(false);
+        p.first(b"mysql_native_password", &[b'n'; 20]);
+        let signature = sent(p.on_packet(&switch_request("client_ed25519", &challenge)));
+        let key = ed25519::public_key(b"s3cret").unwrap();
+        assert!(ed25519::verify(&key, &challenge, &signature));
+        assert!(p.on_packet(&[1, 4]).is_err());
+        let short = prover(false).on_packet(&switch_request("client_ed25519", b"short"));
+        assert!(matches!(short, Err(AuthError::Unexpected(_))));
     }
 
     #[test]

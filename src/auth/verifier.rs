@@ -15,7 +15,7 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::certificate::{self, CertificateError};
-use super::{CLEAR_PASSWORD, Nonce, Plugin, TokenError, Tokens, scramble};
+use super::{CLEAR_PASSWORD, Nonce, Plugin, TokenError, Tokens, ed25519, scramble};
 use crate::secrets::{Account, CertificateRule, ClientSecret, Password, PasswordHash};
 use crate::wire::AuthSwitch;
 
@@ -25,6 +25,10 @@ pub enum Verdict {
     Switch {
         plugin: Plugin,
         nonce: Nonce,
+    },
+    /// The same, for a signature of MariaDB's `client_ed25519`.
+    AskSignature {
+        challenge: [u8; 32],
     },
     /// The same, for a token.
     AskToken,
@@ -45,6 +49,9 @@ impl Verdict {
                 plugin: plugin.name().to_owned(),
                 nonce: nonce.as_bytes().to_vec(),
             }),
+            Self::AskSignature { challenge } => {
+                Some(AuthSwitch { plugin: ed25519::NAME.to_owned(), nonce: challenge.to_vec() })
+            }
             Self::AskToken => {
                 Some(AuthSwitch { plugin: CLEAR_PASSWORD.to_owned(), nonce: Vec::new() })
             }
@@ -91,6 +98,7 @@ pub struct Verifier {
 enum Stage {
     First,
     Switched(Plugin),
+    Signature([u8; 32]),
     Asked,
     Done,
 }
@@ -130,8 +138,13 @@ impl Verifier {
         if plugin.is_empty() {
             return self.judge(Plugin::NativePassword, response);
         }
+        if self.is_known_by_a_key() || plugin == ed25519::NAME.as_bytes() && !self.has_a_hash() {
+            let challenge = ed25519::challenge();
+            self.stage = Stage::Signature(challenge);
+            return Verdict::AskSignature { challenge };
+        }
         let Some(plugin) = Plugin::from_name(plugin) else {
-            return self.switch(self.fallback);
+            return self.switch(self.only_plugin().unwrap_or(self.fallback));
         };
         if let Some(only) = self.only_plugin().filter(|only| *only != plugin) {
             return self.switch(only);
@@ -159,6 +172,7 @@ impl Verifier {
     pub fn answer_switch(&mut self, payload: &[u8]) -> Verdict {
         match self.stage {
             Stage::Switched(plugin) => self.judge(plugin, payload),
+            Stage::Signature(challenge) => self.judge_signature(&challenge, payload),
             Stage::Asked => self.judge_token(payload),
             Stage::First | Stage::Done => self.refuse(),
         }
@@ -262,6 +276,30 @@ impl Verifier {
         }
     }
 
+    /// As [`Self::judge`], two verifications whatever there is to verify against.
+    fn judge_signature(&mut self, challenge: &[u8; 32], signature: &[u8]) -> Verdict {
+        self.stage = Stage::Done;
+        let verifies = |key: Option<[u8; 32]>| {
+            key.is_some_and(|key| ed25519::verify(&key, challenge, signature))
+        };
+        let of = ed25519::public_key;
+        let account = self.account.as_deref();
+        let current = match account.map(|account| &account.password) {
+            Some(ClientSecret::Clear(password)) => verifies(of(password.as_bytes())),
+            Some(ClientSecret::Hash(PasswordHash::Ed25519(key))) => verifies(Some(*key)),
+            _ => {
+                verifies(of(&self.dummy));
+                false
+            }
+        };
+        // One that is empty is none, and beside one that is empty there is none.
+        let previous = account.filter(|account| !account.password.is_empty());
+        let previous = previous.and_then(|account| account.previous_password.as_ref());
+        let previous = previous.map(Password::as_bytes).filter(|password| !password.is_empty());
+        let by_previous = verifies(of(previous.unwrap_or(&self.dummy))) && previous.is_some();
+        if current || by_previous { self.accept(false) } else { self.refuse() }
+    }
+
     fn matches(&self, plugin: Plugin, password: &[u8], response: &[u8]) -> Choice {
         let expected = scramble(plugin, password, &self.nonce);
         // An empty previous password would make "nothing" a valid answer.
@@ -287,12 +325,23 @@ impl Verifier {
         }
     }
 
+    fn is_known_by_a_key(&self) -> bool {
+        let password = self.account.as_ref().map(|account| &account.password);
+        matches!(password, Some(ClientSecret::Hash(PasswordHash::Ed25519(_))))
+    }
+
+    fn has_a_hash(&self) -> bool {
+        let password = self.account.as_ref().map(|account| &account.password);
+        matches!(password, Some(ClientSecret::Hash(_)))
+    }
+
     /// A hash serves one plugin.
     fn only_plugin(&self) -> Option<Plugin> {
         match &self.account.as_ref()?.password {
             ClientSecret::Clear(_) | ClientSecret::Token(_) => None,
             ClientSecret::Hash(PasswordHash::Native(_)) => Some(Plugin::NativePassword),
             ClientSecret::Hash(PasswordHash::Sha256(_)) => Some(Plugin::CachingSha2Password),
+            ClientSecret::Hash(PasswordHash::Ed25519(_)) => None,
         }
     }
 
@@ -371,7 +420,7 @@ mod tests {
 
     #[test]
     fn foreign_plugins_are_switched_once_to_the_fallback() {
-        for name in ["mysql_clear_password", "client_ed25519", "sha256_password", "?"] {
+        for name in ["mysql_clear_password", "parsec", "sha256_password", "?"] {
             let mut v = verifier(account("pw", None));
             let before = v.nonce();
             let Verdict::Switch { plugin, nonce } = v.answer(name.as_bytes(), b"pw\0") else {
@@ -399,10 +448,52 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_is_asked_of_who_names_it_or_is_known_by_a_key() {
+        let key = ed25519::public_key(b"pw").unwrap();
+        let (clear, hash) = (account("pw", Some("old")), hashed(PasswordHash::Ed25519(key)));
+        for (known, named) in
+            [(&clear, ed25519::NAME), (&hash, ed25519::NAME), (&hash, Native.name()), (&hash, "?")]
+        {
+            for (password, let_in) in
+                [("pw", true), ("old", true), ("px", false), ("", false), ("target", false)]
+            {
+                let mut v = verifier(Arc::clone(known));
+                let asked = v.answer(named.as_bytes(), &[7; 20]);
+                let Verdict::AskSignature { challenge } = asked else { panic!("{asked:?}") };
+                let question = asked.question().unwrap();
+                assert_eq!(
+                    (&*question.plugin, question.nonce),
+                    (ed25519::NAME, challenge.to_vec())
+                );
+                let signature = ed25519::sign(password.as_bytes(), &challenge).unwrap();
+                let verdict = if let_in { ACCEPT } else { Verdict::Refuse };
+                assert_eq!(v.answer_switch(&signature), verdict, "{named} {password:?}");
+                assert_eq!(v.answer_switch(&signature), Verdict::Refuse);
+            }
+        }
+        // Whom nobody knows is asked too, and a previous password that is empty is none.
+        let mut v = verifier(None);
+        let Verdict::AskSignature { challenge } = v.answer(ed25519::NAME.as_bytes(), b"") else {
+            panic!()
+        };
+        let dummy = v.dummy;
+        assert_eq!(v.answer_switch(&ed25519::sign(&dummy, &challenge).unwrap()), Verdict::Refuse);
+        let mut v = verifier(account("pw", Some("")));
+        let Verdict::AskSignature { challenge } = v.answer(ed25519::NAME.as_bytes(), b"") else {
+            panic!()
+        };
+        assert_eq!(v.answer_switch(&ed25519::sign(b"", &challenge).unwrap()), Verdict::Refuse);
+        // Who is known by the hash of another plugin cannot sign.
+        let sha256 = hashed(PasswordHash::Sha256([7; 32]));
+        let asked = verifier(sha256).answer(ed25519::NAME.as_bytes(), b"");
+        assert!(matches!(asked, Verdict::Switch { plugin: Sha2, .. }));
+    }
+
+    #[test]
     fn an_answer_to_the_old_nonce_is_refused_after_a_switch() {
         let mut v = verifier(account("pw", None));
         let old = scrambled(&v, Sha2, "pw");
-        assert!(matches!(v.answer(b"client_ed25519", b""), Verdict::Switch { .. }));
+        assert!(matches!(v.answer(b"parsec", b""), Verdict::Switch { .. }));
         assert_eq!(v.answer_switch(&old), Verdict::Refuse);
     }
 

@@ -254,7 +254,7 @@ mod tests {
         let both = "1: password and password_hash are both there: keep one";
         assert_eq!(wrong(&format!("{whole}password = \"p\"\n")), [both]);
         let bad = wrong(&format!("{user}password_hash = \"hunter2\"\ntarget_password = \"t\"\n"));
-        assert_eq!(bad, ["1: password_hash begins with * or sha256:"]);
+        assert_eq!(bad, ["1: password_hash begins with *, sha256: or ed25519:"]);
         let one_of = wrong(&format!("{user}password_hash = 5\n"));
         assert_eq!(one_of, ["3: password_hash must be a string"]);
     }
