@@ -18,7 +18,7 @@ use mysql_async::{ChangeUserOpts, Conn, Error, OptsBuilder, SslOpts, prelude::Qu
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 use support::{
-    cache,
+    cache, certificates,
     client::{Login, RawClient},
     servers::{Flavor, Options, PASSWORD, SCHEMA, Server, USER},
     tidegate::{Config, Tidegate, program},
@@ -44,6 +44,12 @@ impl Stage {
         let pair = KeyPair::generate_for(kind).unwrap();
         fs::write(folder.path().join("keys.pem"), pair.public_key_pem()).unwrap();
         fs::write(folder.path().join("key.pem"), pair.serialize_pem()).unwrap();
+        certificates::write(folder.path());
+        let shown = format!(
+            "certificate = \"{}\"\nkey = \"{}\"",
+            folder.path().join("server-cert.pem").display(),
+            folder.path().join("server-key.pem").display()
+        );
         let server = Server::start(flavor, Options::default());
         let keys = folder.path().join("keys.pem");
         let rules = format!(
@@ -59,8 +65,14 @@ impl Stage {
             ))
             .user("app_b", "app_b-password")
             .section("client", "failed_login_delay = \"0s\"")
-            .section("client.tokens", &rules);
+            .section("client.tokens", &rules)
+            .section("tls.client", &shown);
         Self { server, tidegate: Tidegate::start(config), pair, folder }
+    }
+
+    /// The authority behind the proxy's certificate.
+    fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
     }
 
     /// As an operator would.
@@ -379,4 +391,34 @@ fn what_a_configuration_lacks_is_said_before_it_runs() {
     assert_eq!(check(), (Some(78), private));
     write("k.pem", &pair.public_key_pem());
     assert_eq!(check(), (Some(0), String::new()));
+}
+
+/// As RDS does with those of IAM: the one behind asks the one in front for a token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_tokens_is_shown_one_where_it_is_verified() {
+    let stage = Stage::start(Flavor::installed()[0], &PKCS_ED25519);
+    let token = stage.minted(USER, &[]);
+    let before = |mode: &str| {
+        let config = Config::new()
+            .target("primary", &stage.tidegate.address())
+            .secret(&format!(
+                "username = {USER:?}\npassword = {PASSWORD:?}\ntarget_password = {token:?}"
+            ))
+            .section("tls.target", mode);
+        Tidegate::start_unready(config)
+    };
+    let verifying = format!("mode = \"verify-ca\"\nca = \"{}\"", stage.authority().display());
+    let tidegate = before(&verifying);
+    let answer = || {
+        let login = Login::app();
+        let mut client = RawClient::login(tidegate.address(), &login).ok()?;
+        client.query("SELECT CURRENT_USER()").ok()?[0][0].clone()
+    };
+    assert_eq!(wait_for("an answer", SOON, answer), "app@%");
+
+    let trusting = before("mode = \"required\"");
+    wait_for("the refusal", SOON, || {
+        let (_, told) = trusting.http("/readyz")?;
+        told.contains("mysql_clear_password").then_some(())
+    });
 }
