@@ -44,9 +44,8 @@ const TEXT_WITH_TLS_BEHIND: u64 = 2;
 const EXECUTE: u64 = 0;
 const EXECUTE_WITH_TYPES: u64 = 0;
 
-/// Heap bytes of a plain client that is logged in and sleeps: the same. An optimized build takes
-/// less, its futures being smaller.
-const SLEEPING: u64 = 2200;
+/// Heap bytes of a plain client that is logged in and sleeps: the same.
+const SLEEPING: u64 = 1600;
 
 const QUERIES: u32 = 1000;
 const SLEEPERS: u32 = 1000;

@@ -173,21 +173,7 @@ fn a_switchover_that_cannot_be_is_as_if_it_had_not_been_asked_for() {
         let mut holder = RawClient::login(tidegate.address(), &Login::app()).unwrap();
         holder.query("BEGIN").unwrap();
         refused("SWITCHOVER TO second WITHIN 1", "1 connections to \"first\" were still in use");
-        thread::scope(|scope| {
-            // Each may be in the other's way: that one only asks again.
-            let patient = scope.spawn(|| {
-                wait_for("the first to be let in", SOON, || {
-                    let told = Pair::ask(&tidegate, "SWITCHOVER TO second WITHIN 3").unwrap_err();
-                    let told = told.to_string();
-                    (!told.contains("another switchover is under way")).then_some(told)
-                })
-            });
-            wait_for("a second one to be refused", SOON, || {
-                let told = Pair::ask(&tidegate, "SWITCHOVER TO second WITHIN 0").unwrap_err();
-                told.to_string().contains("another switchover is under way").then_some(())
-            });
-            assert!(patient.join().unwrap().contains("were still in use"));
-        });
+        one_at_a_time(&tidegate);
         // It goes on in its transaction, whatever was tried.
         holder.query("INSERT INTO w VALUES (2, 2)").unwrap();
         holder.query("COMMIT").unwrap();
@@ -224,6 +210,25 @@ fn a_switchover_that_cannot_be_is_as_if_it_had_not_been_asked_for() {
         client.query("INSERT INTO w VALUES (6, 6)").unwrap();
         assert_eq!(client.query("SELECT @@server_id").unwrap()[0][0].as_deref(), Some("2"));
     }
+}
+
+/// While a connection is in use that the first waits for.
+fn one_at_a_time(tidegate: &Tidegate) {
+    thread::scope(|scope| {
+        // Each may be in the other's way: that one only asks again.
+        let patient = scope.spawn(|| {
+            wait_for("the first to be let in", SOON, || {
+                let told = Pair::ask(tidegate, "SWITCHOVER TO second WITHIN 3").unwrap_err();
+                let told = told.to_string();
+                (!told.contains("another switchover is under way")).then_some(told)
+            })
+        });
+        wait_for("a second one to be refused", SOON, || {
+            let told = Pair::ask(tidegate, "SWITCHOVER TO second WITHIN 0").unwrap_err();
+            told.to_string().contains("another switchover is under way").then_some(())
+        });
+        assert!(patient.join().unwrap().contains("were still in use"));
+    });
 }
 
 #[test]

@@ -61,14 +61,19 @@ async fn come_in(arrival: Box<Arrival>) {
     let _counted = Counted::one(&shared.metrics.client.connections);
     shared.metrics.client.connections_total.inc();
     // The login is rare and its future large: kept apart, so that a sleeping session is small.
-    let greeted = Box::pin(greet(stream, (peer, entrance), &shared)).await;
-    let end = match greeted {
-        Ok((session, _admitted)) => session.serve().await,
+    let (session, _admitted) = match Box::pin(greet(stream, (peer, entrance), &shared)).await {
+        Ok(greeted) => greeted,
         Err(end) => {
             shared.metrics.client.logins.of(outcome(end)).inc();
-            end
+            return count(&shared, end);
         }
     };
+    let (session, end) = session.serve().await;
+    Box::pin(session.finish()).await;
+    count(&shared, end);
+}
+
+fn count(shared: &Shared, end: End) {
     if end == End::Malformed {
         shared.metrics.errors.of(Side::Client).inc();
     }
