@@ -4,6 +4,7 @@
 //! with REQUIRE X509 and REQUIRE SUBJECT:
 //! <https://dev.mysql.com/doc/refman/8.4/en/create-user.html#create-user-tls>
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use x509_parser::asn1_rs::FromDer;
@@ -64,7 +65,7 @@ fn oneline(subject: &X509Name<'_>) -> Option<String> {
             oid => oid2abbrev(oid, oid_registry()).ok()?,
         };
         let value = attribute.as_str().ok()?.replace('\\', "\\\\").replace('/', "\\/");
-        line.push_str(&format!("/{kind}={value}"));
+        let _ = write!(line, "/{kind}={value}");
     }
     Some(line)
 }

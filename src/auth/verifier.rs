@@ -338,10 +338,11 @@ impl Verifier {
     /// A hash serves one plugin.
     fn only_plugin(&self) -> Option<Plugin> {
         match &self.account.as_ref()?.password {
-            ClientSecret::Clear(_) | ClientSecret::Token(_) => None,
             ClientSecret::Hash(PasswordHash::Native(_)) => Some(Plugin::NativePassword),
             ClientSecret::Hash(PasswordHash::Sha256(_)) => Some(Plugin::CachingSha2Password),
-            ClientSecret::Hash(PasswordHash::Ed25519(_)) => None,
+            ClientSecret::Hash(PasswordHash::Ed25519(_))
+            | ClientSecret::Clear(_)
+            | ClientSecret::Token(_) => None,
         }
     }
 

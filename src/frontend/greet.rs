@@ -265,10 +265,8 @@ pub(super) fn verifier(
 
 pub(super) fn log_refusal(peer: &str, user: &str, verifier: &Verifier) {
     let user: String = user.chars().take(32).collect();
-    match verifier.why() {
-        Some(why) => tracing::info!(peer, user, %why, "refused a login"),
-        None => tracing::info!(peer, user, "refused a login"),
-    }
+    let why = verifier.why().map(tracing::field::display);
+    tracing::info!(peer, user, why, "refused a login");
 }
 
 /// A login has failed: who guesses is to take its time.

@@ -24,7 +24,7 @@ impl Authority {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, "localhost");
-        self.write(folder, "server", params);
+        self.write(folder, "server", &params);
     }
 
     /// For a client whose subject is `/O=Shop/CN={name}`, and whose name `{name}.shop.internal`:
@@ -34,10 +34,10 @@ impl Authority {
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, "Shop");
         params.distinguished_name.push(DnType::CommonName, name);
-        self.write(folder, name, params);
+        self.write(folder, name, &params);
     }
 
-    fn write(&self, folder: &Path, name: &str, params: CertificateParams) {
+    fn write(&self, folder: &Path, name: &str, params: &CertificateParams) {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         fs::write(folder.join("ca.pem"), self.pem()).unwrap();
