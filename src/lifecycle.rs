@@ -43,6 +43,8 @@ struct Inner {
     phase: AtomicU8,
     draining: CancellationToken,
     stopping: CancellationToken,
+    /// Another process listens in the place of this one.
+    relieved: CancellationToken,
     /// A tracker a name: it counts without making the task's future larger.
     tasks: Mutex<BTreeMap<&'static str, TaskTracker>>,
 }
@@ -59,6 +61,7 @@ impl Lifecycle {
             phase: AtomicU8::new(Phase::Starting as u8),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            relieved: CancellationToken::new(),
             tasks: Mutex::new(BTreeMap::new()),
         }))
     }
@@ -86,6 +89,16 @@ impl Lifecycle {
     /// Fires when [`Phase::Draining`] is entered, or passed over.
     pub fn draining(&self) -> CancellationToken {
         self.0.draining.child_token()
+    }
+
+    /// Another process listens in the place of this one from here on.
+    pub fn relieve(&self) {
+        self.0.relieved.cancel();
+    }
+
+    /// Fires when that is so.
+    pub fn relieved(&self) -> CancellationToken {
+        self.0.relieved.child_token()
     }
 
     /// Fires when [`Phase::Stopped`] is entered.

@@ -5,6 +5,7 @@
 //! frontend's.
 
 mod bell;
+mod doors;
 mod view;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bell::Bell;
+use doors::Doors;
 use tokio::sync::Notify;
 
 pub use view::{ClientView, Entrance, Wire};
@@ -25,6 +27,7 @@ use crate::session::{Pins, SessionState};
 pub struct Registry {
     next_id: AtomicU32,
     sessions: Mutex<HashMap<u32, Arc<Entry>>>,
+    doors: Doors,
     /// The user of whom has not logged in.
     nobody: Arc<str>,
     started: Instant,
@@ -186,6 +189,7 @@ impl Registry {
         Self {
             next_id: AtomicU32::new(FIRST_ID + fastrand::u32(..FIRST_ID / 2)),
             sessions: Mutex::default(),
+            doors: Doors::default(),
             nobody: "".into(),
             started: Instant::now(),
             due: AtomicU64::new(0),
@@ -199,7 +203,27 @@ impl Registry {
     }
 
     pub fn enter(self: &Arc<Self>, peer: String, entrance: Entrance) -> Presence {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed) | FIRST_ID;
+        self.enter_as(None, peer, entrance)
+    }
+
+    /// With the id that another process gave, where it did and nobody has it here.
+    pub fn enter_as(
+        self: &Arc<Self>,
+        known: Option<u32>,
+        peer: String,
+        entrance: Entrance,
+    ) -> Presence {
+        let mut sessions = self.lock();
+        let known = known.filter(|id| !sessions.contains_key(id));
+        let id = known.unwrap_or_else(|| {
+            loop {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed) | FIRST_ID;
+                // One that came over may have it.
+                if !sessions.contains_key(&id) {
+                    break id;
+                }
+            }
+        });
         let entry = Arc::new(Entry {
             id,
             peer,
@@ -224,7 +248,8 @@ impl Registry {
             attached: Mutex::default(),
             released: Notify::new(),
         });
-        self.lock().insert(id, Arc::clone(&entry));
+        sessions.insert(id, Arc::clone(&entry));
+        drop(sessions);
         Presence { registry: Arc::clone(self), entry }
     }
 
@@ -257,6 +282,13 @@ impl Registry {
         self.get(id).map(|entry| entry.view(self.now()))
     }
 
+    /// Wakes every session, for it to look whether it can change the process.
+    pub fn ring_all(&self) {
+        for entry in self.all() {
+            entry.bell.ring();
+        }
+    }
+
     /// Wakes every session; those that can end, end.
     pub fn doom_all(&self, doom: Doom) {
         for entry in self.all() {
@@ -273,6 +305,35 @@ impl Registry {
                 entry.doom(Doom::Revoked);
             }
         }
+    }
+
+    /// The number of an endpoint of this name, see [`Entrance::endpoint`].
+    pub fn number_of(&self, endpoint: &str) -> u16 {
+        self.doors.number_of(endpoint)
+    }
+
+    pub fn endpoint(&self, number: u16) -> Option<String> {
+        self.doors.name_of(number)
+    }
+
+    /// The names of all endpoints there ever were, by their numbers.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.doors.names()
+    }
+
+    /// Wakes those that came in by one of these; returns how many there are.
+    pub fn doom_from(&self, entrances: &[Entrance], doom: Doom) -> usize {
+        let mut all = self.all();
+        all.retain(|entry| entrances.contains(&entry.entrance));
+        for entry in &all {
+            entry.doom(doom);
+        }
+        all.len()
+    }
+
+    /// All are looked at by the next sweep, as its limits may be others.
+    pub fn look_soon(&self) {
+        self.due.store(0, Ordering::Relaxed);
     }
 
     /// Moves the clock on and dooms what has lasted too long. To be called every [`SWEEP`].
@@ -371,6 +432,10 @@ impl Entry {
 
     pub fn attributes(&self) -> Attributes {
         self.about().attributes.clone().unwrap_or_default()
+    }
+
+    pub fn entrance(&self) -> Entrance {
+        self.entrance
     }
 
     pub fn set_wire(&self, wire: Wire) {

@@ -86,7 +86,7 @@ impl House {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap();
-        runtime.spawn(app::run(settings, Lifecycle::new()));
+        runtime.spawn(app::run(settings, app::Start::default(), Lifecycle::new()));
         let house = Self { runtime: Some(runtime), address, _folder: folder, _server: server };
         wait_for("the first answer", Duration::from_secs(30), || {
             RawClient::login(&*house.address, &Login::app()).ok()?.query("SELECT 1").ok()

@@ -127,7 +127,7 @@ path = ""
 level = warn
 "#;
 
-const SAID: &str = r#"t.toml:1: title: unknown key; the sections are endpoint, target, secrets, pool, client, failover, tls, admin, log
+const SAID: &str = r#"t.toml:1: title: unknown key; the sections are endpoint, target, secrets, pool, client, failover, tls, admin, upgrade, log
 t.toml:5: endpoint[0].listen: "127.0.0.1" has no port: write host:port, such as 127.0.0.1:3306
 t.toml:8: endpoint[1].name: another endpoint is named "writes"
 t.toml:9: endpoint[1].listen: 127.0.0.1:6034 is already taken by admin.http

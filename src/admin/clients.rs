@@ -37,7 +37,7 @@ pub struct Client {
 impl ClientList {
     pub const MOST: usize = 500;
 
-    /// `targets` and `endpoints` are their names, in the order of the configuration.
+    /// `targets` and `endpoints` are their names, by their places and numbers.
     pub fn of(
         mut clients: Vec<ClientView>,
         most: usize,

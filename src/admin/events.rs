@@ -53,7 +53,12 @@ impl Events {
     pub fn compare(&mut self, before: Option<&ClusterView>, now: &ClusterView, time: u64) {
         for (at, target) in now.targets.iter().enumerate() {
             let was = before.and_then(|before| before.targets.get(at));
-            self.reach(was, target, time);
+            if !target.is_gone {
+                self.reach(was, target, time);
+            } else if was.is_some_and(|was| !was.is_gone) {
+                let text = "is a target no longer".to_owned();
+                self.note(time, Kind::Operator, Some(target.name.clone()), text);
+            }
         }
         self.primary(before, now, time);
         self.held(before, now, time);
@@ -162,6 +167,7 @@ mod tests {
         TargetView {
             name: name.to_owned(),
             address: Address::tcp("db", 3306),
+            is_gone: false,
             role: Role::Auto,
             standing: if is_up { Standing::Unused } else { Standing::Down },
             is_up,

@@ -16,7 +16,7 @@ use super::meter::{Meter, positive, statements};
 use super::samples::Samples;
 use super::status::{Clients, Connections, PinUse, Pool, Status, Target, Topology, Totals};
 use crate::cluster::{Cluster, ClusterView, Lag, TargetView};
-use crate::config::{Choice, Role};
+use crate::config::{Choice, InForce, Role};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Direction, LoginOutcome, Metrics, ServerState, Side};
 use crate::registry::Registry;
@@ -28,9 +28,7 @@ pub struct Sights {
     pub cluster: Arc<Cluster>,
     pub registry: Arc<Registry>,
     pub lifecycle: Lifecycle,
-    pub max_clients: usize,
-    /// The names of the endpoints, in the order of the configuration.
-    pub endpoints: Vec<String>,
+    pub settings: Arc<InForce>,
 }
 
 pub struct Lookout {
@@ -144,7 +142,7 @@ impl Lookout {
             trouble,
             clients: Clients {
                 connected: positive(metrics.client.connections.get()),
-                max: self.sights.max_clients as u64,
+                max: self.sights.settings.load().client.max_connections as u64,
             },
             connections: connections(metrics),
             pins: pins(metrics),
@@ -154,13 +152,18 @@ impl Lookout {
             events: log.events.all(),
             history: wish.history.then(|| log.samples.all()),
             client_list: wish.clients.map(|most| self.clients(most, &view)),
-            targets: view.targets.into_iter().map(target).collect(),
+            targets: view.targets.into_iter().filter(|it| !it.is_gone).map(target).collect(),
         }
     }
 
     fn clients(&self, most: usize, view: &ClusterView) -> ClientList {
         let targets: Vec<String> = view.targets.iter().map(|it| it.name.clone()).collect();
-        ClientList::of(self.sights.registry.clients(), most, &targets, &self.sights.endpoints)
+        ClientList::of(
+            self.sights.registry.clients(),
+            most,
+            &targets,
+            &self.sights.registry.endpoints(),
+        )
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

@@ -1,34 +1,39 @@
 //! From validated settings to a running proxy, floor by floor.
 
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 
 use super::cli::{self, Failure};
+use super::configuration::Configuration;
+use super::doors::Doors;
+use super::log::Log;
 use super::reload::Reload;
 use super::source::SecretsSource;
+use super::takeover::{self, Given, Giver, Line};
 use super::verbs::{Hands, verbs};
 use super::watch::Sight;
-use super::{certificates, check, drain, keys, sweep};
+use super::{certificates, check, doors, drain, keys, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
-use crate::auth::Tokens;
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, ClientTlsMode, Mistake, Mistakes, Place, Role, Settings, Source,
+    self, Access, Address, InForce, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{self, Desks, End, Limits, Lobby, Shared, Throttle};
+use crate::frontend::{Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{Engines, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
-use crate::registry::{Entrance, Registry};
+use crate::registry::Registry;
 use crate::secrets::{self, Account, ClientSecret, Secrets, Vault};
 use crate::session::{Library, Pin};
 
@@ -41,8 +46,22 @@ const DESKS: usize = 1024;
 /// Of each kind, for packets that are packed or unpacked at the same time.
 const ENGINES: usize = 16;
 
+/// Until a target is ready, where another process serves meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How a process begins, beside what is configured.
+#[derive(Default)]
+pub struct Start {
+    /// That of this process, if it has one.
+    pub log: Option<Log>,
+    /// From the process that listens now, if there is one.
+    pub takeover: bool,
+}
+
 /// Serves until the drain is over.
-pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure> {
+pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Result<(), Failure> {
+    let seen = Sight::of(&Configuration::watched(&settings));
     let mistakes = files(&settings);
     if !mistakes.is_empty() {
         return Err(Mistakes::new(mistakes).into());
@@ -58,47 +77,67 @@ pub async fn run(settings: Settings, lifecycle: Lifecycle) -> Result<(), Failure
     let vault = Arc::new(Vault::new(secrets));
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
-    let target_tls = certificates::toward_targets(&settings.tls_target)?;
-    let targets = targets(&settings, target_tls.as_ref(), &metrics);
-    let shared = share(&settings, targets, (vault, &credentials), metrics, &lifecycle)?;
-    let shared = Arc::new(shared);
-    let (reload, ask) = Reload::new((source, sight, expiry), Arc::clone(&shared), credentials);
-    let listeners = listen(&settings).await?;
-    let admin = admin(&settings).await?;
-    let console = console(&settings).await?;
+    let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
+    let mut doors = Doors::new(Arc::clone(&shared));
+    let (line, mut given) = taken(&settings, start.takeover).await?;
+    let bound = doors.bind(&settings.endpoints, &mut given).await.map_err(Failure::other)?;
+    let admin = admin(&settings, &mut given).await?;
+    let console = console(&settings, &mut given).await?;
+    let upgrade = upgrade(&settings, &mut given).await?;
+    // Of what this configuration has no more.
+    drop(given);
 
     shared.cluster.start();
+    if line.is_some() {
+        until_ready(&shared).await;
+    }
+    let stop = Arc::new(Notify::new());
+    if let Some((address, listener)) = upgrade {
+        let mut fixed = shared_sockets(&settings, admin.as_ref(), console.as_ref())?;
+        fixed.push((address, listener.share()?));
+        let giver = Giver {
+            sockets: sockets(doors.sockets(), fixed),
+            shared: Arc::clone(&shared),
+            stop: Arc::clone(&stop),
+        };
+        lifecycle.spawn("upgrade", giver.listen(listener));
+    }
+    doors.open(bound, settings.admin.drain_timeout);
+    let in_force = Arc::new(InForce::from_pointee(settings));
+    let configuration =
+        Configuration::new(Arc::clone(&in_force), Arc::clone(&shared), (doors, start.log), seen);
+    let secrets = (source, sight, expiry);
+    let (reload, ask) = Reload::new(secrets, configuration, Arc::clone(&shared), credentials);
     lifecycle.spawn("reload", reload.run());
-    lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), sweep::limits(&settings.client)));
-    for renewal in certificates::renewals(&settings, target_tls, &shared) {
-        lifecycle.spawn("certificate", renewal.keep(lifecycle.clone()));
-    }
-    if let Some(rules) = &settings.client.tokens {
-        lifecycle.spawn("keys", keys::renewal(rules, &shared).keep(lifecycle.clone()));
-    }
-    for (listener, entrance) in listeners {
-        lifecycle.spawn("listen", frontend::listen(listener, entrance, Arc::clone(&shared)));
-    }
+    lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), Arc::clone(&in_force)));
+    let pair = certificates::renewal(Arc::clone(&in_force), Arc::clone(&shared));
+    lifecycle.spawn("certificate", pair.keep(lifecycle.clone()));
+    let keys = keys::renewal(Arc::clone(&in_force), Arc::clone(&shared));
+    lifecycle.spawn("keys", keys.keep(lifecycle.clone()));
     if let Some(listener) = admin {
-        let lookout = lookout(&settings, &shared);
+        let lookout = lookout(&in_force, &shared);
         lifecycle.spawn("lookout", Arc::clone(&lookout).keep());
         let state = http_state(&shared, lookout);
         lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
     }
-    let settings = Arc::new(settings);
-    let stop = Arc::new(Notify::new());
     if let Some(listener) = console {
         let hands = Hands {
             shared: Arc::clone(&shared),
-            settings: Arc::clone(&settings),
+            settings: Arc::clone(&in_force),
             stop: Arc::clone(&stop),
             reload: ask,
         };
-        let console = Console::new(rooms(&shared, &settings), verbs(hands));
+        let console = Console::new(rooms(&shared, &in_force), verbs(hands));
         lifecycle.spawn("console", sql::listen(listener, Arc::new(console)));
     }
     lifecycle.set(Phase::Running);
-    drain::until_stopped(&settings, &shared, stop).await;
+    if let Some(line) = line {
+        // Until it hears of it, the old process goes on.
+        let line = spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
+        tracing::info!("taken over");
+        lifecycle.spawn("arrivals", takeover::receive(line, Arc::clone(&shared)));
+    }
+    drain::until_stopped(&in_force, &shared, stop).await;
     Ok(())
 }
 
@@ -109,8 +148,7 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if !mistakes.is_empty() {
         return mistakes;
     }
-    mistakes.extend(settings.client.tokens.as_ref().and_then(|rules| keys::load(rules).err()));
-    let place = place_of(settings);
+    mistakes.extend(keys::load(settings).err());
     // A command is run at the start, and not by whoever only looks.
     if settings.secrets_command.is_none() {
         match secrets::load(&settings.secrets) {
@@ -123,6 +161,14 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
             ),
         }
     }
+    mistakes.extend(roles(settings));
+    mistakes
+}
+
+/// Who may be the primary.
+pub(super) fn roles(settings: &Settings) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let place = place_of(settings);
     let mut not_yet = |key: &str, why: &str| mistakes.push(Mistake::new(place.clone(), key, why));
     let primaries = settings.targets.iter().filter(|target| target.role == Role::Primary);
     if primaries.count() > 1 {
@@ -135,7 +181,7 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     mistakes
 }
 
-fn place_of(settings: &Settings) -> Place {
+pub(super) fn place_of(settings: &Settings) -> Place {
     match settings.source() {
         Source::File(path) => Place::File { path: path.clone(), line: None },
         Source::Environment => Place::Environment,
@@ -145,21 +191,48 @@ fn place_of(settings: &Settings) -> Place {
 
 /// Who the configuration counts on, and the secrets do not have.
 fn unknown(settings: &Settings, secrets: &Secrets) -> Vec<Mistake> {
-    let watcher = &settings.failover.username;
-    let known = secrets.accounts.iter().any(|it| *it.username == **watcher);
-    let why = || format!("no user {watcher:?} in the secrets");
-    let mistake = (!watcher.is_empty() && !known)
-        .then(|| Mistake::new(place_of(settings), "failover.username", why()));
+    let is_known = |watcher: &str| secrets.accounts.iter().any(|it| *it.username == *watcher);
+    let mistake = unknown_watcher(settings, is_known);
     let found = mistake.into_iter().chain(open_console(settings, secrets));
-    found.chain(without_keys(settings, secrets)).collect()
+    found.chain(without_keys(settings, secrets.accounts.iter())).collect()
 }
 
 /// A user who is to show a token, and nothing to verify one with.
-fn without_keys(settings: &Settings, secrets: &Secrets) -> Option<Mistake> {
-    let by_token = |it: &&Account| matches!(it.password, ClientSecret::Token(_));
-    let account = secrets.accounts.iter().find(by_token)?;
-    let why = || format!("user {:?} logs in with a token: name the keys", account.username);
-    settings.client.tokens.is_none().then(|| Mistake::new(place_of(settings), keys::KEY, why()))
+fn without_keys<'a>(
+    settings: &Settings,
+    mut accounts: impl Iterator<Item = &'a Account>,
+) -> Option<Mistake> {
+    if settings.client.tokens.is_some() {
+        return None;
+    }
+    let account = accounts.find(|it| matches!(it.password, ClientSecret::Token(_)))?;
+    let why = format!("user {:?} logs in with a token: name the keys", account.username);
+    Some(Mistake::new(place_of(settings), keys::KEY, why))
+}
+
+/// The same in a process that runs: with other secrets, or with those in force.
+pub(super) fn known(
+    settings: &Settings,
+    other: Option<&Secrets>,
+    vault: &Vault,
+) -> Result<(), Mistakes> {
+    let mistakes = match other {
+        Some(secrets) => unknown(settings, secrets),
+        None => {
+            let now = vault.current();
+            let mistake = unknown_watcher(settings, |it| now.account(it).is_some());
+            let by_token = without_keys(settings, now.accounts().map(|account| &**account));
+            mistake.into_iter().chain(by_token).collect()
+        }
+    };
+    if mistakes.is_empty() { Ok(()) } else { Err(Mistakes::new(mistakes)) }
+}
+
+fn unknown_watcher(settings: &Settings, is_known: impl Fn(&str) -> bool) -> Option<Mistake> {
+    let watcher = &settings.failover.username;
+    let why = || format!("no user {watcher:?} in the secrets");
+    (!watcher.is_empty() && !is_known(watcher))
+        .then(|| Mistake::new(place_of(settings), "failover.username", why()))
 }
 
 /// A console that strangers can reach asks who they are.
@@ -201,18 +274,13 @@ pub(super) fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<
 
 fn share(
     settings: &Settings,
-    targets: Targets,
     (vault, credentials): (Arc<Vault>, &Arc<Credentials>),
     metrics: Arc<Metrics>,
     lifecycle: &Lifecycle,
 ) -> Result<Shared, Failure> {
     let cluster = Cluster::new(
-        targets,
-        Rules {
-            pool: settings.pool.clone(),
-            failover: settings.failover.clone(),
-            reads: settings.endpoints.iter().any(|it| it.access == Access::ReadOnly),
-        },
+        targets(settings, &metrics)?,
+        rules(settings),
         Arc::clone(credentials),
         Arc::clone(&metrics),
         lifecycle.clone(),
@@ -227,80 +295,147 @@ fn share(
         buffers: Shelf::new(BUFFERS),
         desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
-        tls: certificates::toward_clients(&settings.tls_client)?.map(ArcSwap::from_pointee),
-        tls_required: settings.tls_client.mode == ClientTlsMode::Required,
-        certificate_required: settings.tls_client.require_certificate,
-        tokens: tokens(settings)?.map(ArcSwap::from_pointee),
-        limits: Limits {
-            max_connections: settings.client.max_connections,
-            login_timeout: settings.client.login_timeout,
-            borrow_timeout: settings.pool.borrow_timeout,
-        },
+        tls: ArcSwap::from_pointee(certificates::toward_clients(&settings.tls_client)?),
+        tokens: ArcSwapOption::new(keys::load(settings).map_err(Mistakes::from)?),
+        limits: Limits::new(&settings.client, &settings.pool),
         clients: AtomicUsize::new(0),
+        departures: ArcSwapOption::empty(),
         lobby: Arc::new(Lobby::new(settings.client.max_logging_in)),
         throttle: Throttle::new(
-            // There must be time to be told.
-            settings
-                .client
-                .failed_login_delay
-                .min(settings.client.login_timeout.unwrap_or(Duration::MAX) / 2),
+            failed_login_delay(&settings.client),
             settings.client.max_failed_logins,
         ),
     })
 }
 
-fn tokens(settings: &Settings) -> Result<Option<Tokens>, Failure> {
-    let rules = settings.client.tokens.as_ref();
-    Ok(rules.map(keys::load).transpose().map_err(Mistakes::from)?)
+pub(super) fn rules(settings: &Settings) -> Rules {
+    Rules {
+        pool: settings.pool.clone(),
+        failover: settings.failover.clone(),
+        reads: settings.endpoints.iter().any(|it| it.access == Access::ReadOnly),
+    }
 }
 
-fn targets(settings: &Settings, tls: Option<&TargetTls>, metrics: &Arc<Metrics>) -> Targets {
+/// There must be time to be told.
+pub(super) fn failed_login_delay(client: &config::Client) -> Duration {
+    client.failed_login_delay.min(client.login_timeout.unwrap_or(Duration::MAX) / 2)
+}
+
+pub(super) fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failure> {
     let targets = settings.targets.iter();
-    targets.map(|target| (target.clone(), dialer(target, tls, settings, metrics))).collect()
+    targets.map(|target| Ok((target.clone(), dialer(target, settings, metrics)?))).collect()
 }
 
 pub(super) fn dialer(
     target: &config::Target,
-    tls: Option<&TargetTls>,
     settings: &Settings,
     metrics: &Arc<Metrics>,
-) -> Dialer {
-    let mut dialer = Dialer::new(target.address.clone(), tls.cloned(), Arc::clone(metrics));
-    dialer.severable = settings.targets.len() > 1;
+) -> Result<Dialer, Failure> {
+    let tls = match settings.tls_target.mode {
+        TargetTlsMode::Off => None,
+        _ => Some(TargetTls::new(&settings.tls_target).map_err(Failure::other)?),
+    };
+    let mut dialer = Dialer::new(target.address.clone(), tls, Arc::clone(metrics));
+    dialer.set_severable(settings.targets.len() > 1);
     dialer.init_query = settings.pool.init_query.as_str().into();
     dialer.ignored = settings.pool.pin_filter.clone().into();
-    dialer
+    Ok(dialer)
 }
 
-async fn listen(settings: &Settings) -> Result<Vec<(Listener, Entrance)>, Failure> {
-    let mut listeners = Vec::new();
-    for (endpoint, at) in settings.endpoints.iter().zip(0..) {
-        let listener = Listener::bind(&endpoint.listen).await.map_err(|error| {
-            Failure::other(format!("cannot listen on {}: {error}", endpoint.listen))
-        })?;
-        tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
-        listeners.push((listener, Entrance { endpoint: at, access: endpoint.access }));
+async fn taken(settings: &Settings, takeover: bool) -> Result<(Option<Line>, Given), Failure> {
+    let given = Given::by_who_started_us()?;
+    if !takeover {
+        return Ok((None, given));
     }
-    Ok(listeners)
+    let Some(socket) = settings.upgrade.socket.clone() else {
+        let (place, name) = settings.source().place_of("upgrade", "socket", cli::environment());
+        let why = "--takeover needs the socket of the process it takes over from";
+        return Err(Mistakes::from(Mistake::new(place, name, why)).into());
+    };
+    let said = socket.display().to_string();
+    let taken = spawn_blocking(move || takeover::take(&socket)).await.map_err(Failure::other)?;
+    let taken = taken.map_err(|error| Failure::other(format!("no takeover at {said}: {error}")))?;
+    Ok(taken.map_or((None, given), |(line, given)| (Some(line), given)))
 }
 
-async fn admin(settings: &Settings) -> Result<Option<Listener>, Failure> {
+/// For as long as the old process may well go on serving.
+async fn until_ready(shared: &Shared) {
+    let ready = async {
+        while shared.cluster.trouble().is_some() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, ready).await.is_err() {
+        tracing::warn!("no target is ready yet, and the takeover goes on");
+    }
+}
+
+async fn upgrade(
+    settings: &Settings,
+    given: &mut Given,
+) -> Result<Option<(Address, Listener)>, Failure> {
+    let Some(path) = &settings.upgrade.socket else { return Ok(None) };
+    let address = Address::Unix(path.clone());
+    let listener = match given.listener(&address).await? {
+        Some(listener) => listener,
+        None => Listener::bind_private(path).map_err(|error| {
+            Failure::other(format!("cannot listen on {address} (upgrade.socket): {error}"))
+        })?,
+    };
+    Ok(Some((address, listener)))
+}
+
+fn shared_sockets(
+    settings: &Settings,
+    admin: Option<&Listener>,
+    console: Option<&Listener>,
+) -> Result<Vec<(Address, OwnedFd)>, Failure> {
+    let doors = [(&settings.admin.http, admin), (&settings.admin.sql, console)];
+    let shared = doors.into_iter().filter_map(|(address, listener)| {
+        let (address, listener) = (address.clone()?, listener?);
+        Some(listener.share().map(|socket| (address, socket)))
+    });
+    Ok(shared.collect::<Result<_, _>>()?)
+}
+
+/// Those of the endpoints as they are then, and those that stay the same.
+fn sockets(
+    endpoints: Arc<Mutex<doors::Sockets>>,
+    fixed: Vec<(Address, OwnedFd)>,
+) -> Arc<takeover::Sockets> {
+    Arc::new(move || {
+        let endpoints = endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = endpoints
+            .iter()
+            .filter_map(|(address, listener)| Some((address.clone(), listener.upgrade()?.share())));
+        let fixed = fixed.iter().map(|(address, socket)| (address.clone(), socket.try_clone()));
+        open.chain(fixed).collect()
+    })
+}
+
+async fn admin(settings: &Settings, given: &mut Given) -> Result<Option<Listener>, Failure> {
     let Some(address) = &settings.admin.http else { return Ok(None) };
+    if let Some(listener) = given.listener(address).await? {
+        return Ok(Some(listener));
+    }
     let bound = Listener::bind_unguarded(address).await;
     bound.map(Some).map_err(|error| {
         Failure::other(format!("cannot listen on {address} (admin.http): {error}"))
     })
 }
 
-async fn console(settings: &Settings) -> Result<Option<Listener>, Failure> {
+async fn console(settings: &Settings, given: &mut Given) -> Result<Option<Listener>, Failure> {
     let Some(door) = &settings.admin.sql else { return Ok(None) };
+    if let Some(listener) = given.listener(door).await? {
+        return Ok(Some(listener));
+    }
     let bound = Listener::bind(door).await;
     bound
         .map(Some)
         .map_err(|error| Failure::other(format!("cannot listen on {door} (admin.sql): {error}")))
 }
 
-fn rooms(shared: &Arc<Shared>, settings: &Arc<Settings>) -> Rooms {
+fn rooms(shared: &Arc<Shared>, settings: &Arc<InForce>) -> Rooms {
     Rooms {
         registry: Arc::clone(&shared.registry),
         cluster: Arc::clone(&shared.cluster),
@@ -316,17 +451,16 @@ fn rooms(shared: &Arc<Shared>, settings: &Arc<Settings>) -> Rooms {
 /// As it is when somebody comes.
 fn tls(shared: &Arc<Shared>) -> Arc<sql::Tls> {
     let shared = Arc::clone(shared);
-    Arc::new(move || shared.tls.as_ref().map(ArcSwap::load_full))
+    Arc::new(move || shared.tls.load().side.clone())
 }
 
-fn lookout(settings: &Settings, shared: &Shared) -> Arc<Lookout> {
+fn lookout(settings: &Arc<InForce>, shared: &Shared) -> Arc<Lookout> {
     Lookout::new(Sights {
         metrics: Arc::clone(&shared.metrics),
         cluster: Arc::clone(&shared.cluster),
         registry: Arc::clone(&shared.registry),
         lifecycle: shared.lifecycle.clone(),
-        max_clients: settings.client.max_connections,
-        endpoints: settings.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
+        settings: Arc::clone(settings),
     })
 }
 
@@ -345,4 +479,8 @@ fn http_state(shared: &Arc<Shared>, lookout: Arc<Lookout>) -> HttpState {
             },
         }),
     }
+}
+
+pub(super) fn seconds_since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,77 +1,59 @@
-//! The certificates: those shown and those believed, on both sides. What they are read from, and where
-//! the next ones go.
+//! The certificates toward clients: ours, and the authorities of theirs. What they are read from, and
+//! where the next ones go.
+//!
+//! Others named by the configuration are the configuration's to take up; from then on those are
+//! watched. So are those toward servers, whose change has the configuration read again.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cli::Failure;
 use super::renew::Renewal;
-use crate::config::{ClientTlsMode, KeyPair, Settings, TargetTlsMode, TlsClient, TlsTarget};
-use crate::frontend::Shared;
-use crate::metrics::Metrics;
-use crate::net::{ClientSideTls, TargetTls, TlsError};
+use crate::config::{ClientTlsMode, InForce, KeyPair, Settings, TlsClient};
+use crate::frontend::{ClientTls, Shared};
+use crate::net::ClientSideTls;
 
-/// `None`: TLS is off.
-pub(super) fn toward_clients(settings: &TlsClient) -> Result<Option<ClientSideTls>, Failure> {
-    if settings.mode == ClientTlsMode::Off {
-        return Ok(None);
-    }
-    ClientSideTls::new(settings).map(Some).map_err(Failure::other)
+pub(super) fn toward_clients(settings: &TlsClient) -> Result<ClientTls, Failure> {
+    let side = match settings.mode {
+        ClientTlsMode::Off => None,
+        _ => Some(Arc::new(ClientSideTls::new(settings).map_err(Failure::other)?)),
+    };
+    Ok(with(settings, side))
 }
 
-/// The same, toward servers.
-pub(super) fn toward_targets(settings: &TlsTarget) -> Result<Option<TargetTls>, Failure> {
-    if settings.mode == TargetTlsMode::Off {
-        return Ok(None);
-    }
-    TargetTls::new(settings).map(Some).map_err(Failure::other)
+/// What the settings say of it beside.
+pub(super) fn with(settings: &TlsClient, side: Option<Arc<ClientSideTls>>) -> ClientTls {
+    let required = settings.mode == ClientTlsMode::Required;
+    ClientTls { side, required, certificate_required: settings.require_certificate }
 }
 
-/// Of what is in use, what comes from files.
-pub(super) fn renewals(
-    settings: &Settings,
-    targets: Option<TargetTls>,
-    shared: &Arc<Shared>,
-) -> Vec<Renewal> {
-    let mut renewals = Vec::new();
-    let client = settings.tls_client.clone();
-    let paths = paths(client.pair.as_ref(), client.ca.as_ref());
-    if shared.tls.is_some() && !paths.is_empty() {
-        let clients = Arc::clone(shared);
-        let renew = move || Ok(renew(&client, &clients)?);
-        renewals.push(renewal("certificate", paths, &shared.metrics, renew));
+pub(super) fn renewal(settings: Arc<InForce>, shared: Arc<Shared>) -> Renewal {
+    let metrics = &shared.metrics.secrets;
+    Renewal {
+        what: "certificate",
+        settings,
+        paths: |settings| {
+            let client = &settings.tls_client;
+            files(client.pair.as_ref(), client.ca.as_ref())
+        },
+        generation: metrics.certificate_generation.clone(),
+        failures: metrics.certificate_failures.clone(),
+        renew: Box::new(move |settings| renew(settings, &shared)),
     }
-    let target = settings.tls_target.clone();
-    let paths = self::paths(target.pair.as_ref(), target.ca.as_ref());
-    if let Some(tls) = targets.filter(|_| !paths.is_empty()) {
-        let renew = move || Ok(tls.renew(&target)?);
-        renewals.push(renewal("certificates toward targets", paths, &shared.metrics, renew));
-    }
-    renewals
 }
 
-fn paths(pair: Option<&KeyPair>, ca: Option<&PathBuf>) -> Vec<PathBuf> {
+pub(super) fn files(pair: Option<&KeyPair>, ca: Option<&PathBuf>) -> Vec<PathBuf> {
     let pair = pair.into_iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     pair.chain(ca).cloned().collect()
 }
 
-fn renewal(
-    what: &'static str,
-    paths: Vec<PathBuf>,
-    metrics: &Metrics,
-    renew: impl Fn() -> Result<(), Box<dyn std::error::Error>> + Send + Sync + 'static,
-) -> Renewal {
-    Renewal {
-        what,
-        paths: paths.into(),
-        renew: Box::new(renew),
-        generation: metrics.secrets.certificate_generation.clone(),
-        failures: metrics.secrets.certificate_failures.clone(),
-    }
-}
-
-fn renew(settings: &TlsClient, shared: &Shared) -> Result<(), TlsError> {
-    let Some(tls) = &shared.tls else { return Ok(()) };
-    tls.store(Arc::new(tls.load().renewed(settings)?));
+fn renew(settings: &Settings, shared: &Shared) -> Result<(), Box<dyn Error>> {
+    let before = shared.tls.load_full();
+    let Some(side) = &before.side else { return Ok(()) };
+    let side = Some(Arc::new(side.renewed(&settings.tls_client)?));
+    let next = Arc::new(ClientTls { side, ..(*before).clone() });
+    // Where the configuration has put another in its place meanwhile, that one has just been read.
+    shared.tls.compare_and_swap(&before, next);
     Ok(())
 }

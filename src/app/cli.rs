@@ -20,7 +20,7 @@ pub const CONFIG_VARIABLE: &str = "TIDEGATE_CONFIG";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Run(Source),
+    Run { source: Source, takeover: bool },
     Check { source: Source, connect: bool },
     Status { whose: Whose, watch: bool },
     Token(Wanted),
@@ -33,10 +33,12 @@ pub fn parse(
 ) -> Result<Command, clap::Error> {
     let config = config.filter(|path| !path.is_empty()).map(PathBuf::from);
     Ok(match Arguments::try_parse_from(args)?.command {
-        Word::Run(Run { quick: Some(Quick { target, secrets, listen }), .. }) => {
-            Command::Run(Source::CommandLine { target, secrets, listen })
+        Word::Run(Run { quick: Some(Quick { target, secrets, listen }), takeover, .. }) => {
+            Command::Run { source: Source::CommandLine { target, secrets, listen }, takeover }
         }
-        Word::Run(Run { config: named, quick: None }) => Command::Run(source(named.or(config))),
+        Word::Run(Run { config: named, quick: None, takeover }) => {
+            Command::Run { source: source(named.or(config)), takeover }
+        }
         Word::Check { config: named, connect } => {
             Command::Check { source: source(named.or(config)), connect }
         }
@@ -182,6 +184,9 @@ struct Run {
     /// The configuration file [env: TIDEGATE_CONFIG]
     #[arg(long, value_name = "FILE", conflicts_with = "Quick")]
     config: Option<PathBuf>,
+    /// Take the sockets over from the process that runs now, which then drains; without one, start
+    #[arg(long)]
+    takeover: bool,
     #[command(flatten)]
     quick: Option<Quick>,
 }
@@ -244,7 +249,7 @@ mod tests {
     #[test]
     fn which_configuration_is_meant() {
         let run = |line, config| match parsed(line, config) {
-            Ok(Command::Run(source)) => source,
+            Ok(Command::Run { source, takeover: false }) => source,
             other => panic!("{other:?}"),
         };
         assert_eq!(run("tidegate run --config a.toml", None), file("a.toml"));
@@ -264,6 +269,12 @@ mod tests {
             run(&format!("{line} --listen [::]:1"), None),
             quick(Some(Address::tcp("::", 1)))
         );
+    }
+
+    #[test]
+    fn a_takeover_is_asked_for() {
+        let run = parsed("tidegate run --config a.toml --takeover", None).unwrap();
+        assert_eq!(run, Command::Run { source: file("a.toml"), takeover: true });
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::config::Settings;
+use crate::config::InForce;
 use crate::frontend::Shared;
 use crate::lifecycle::Phase;
 use crate::registry::Doom;
@@ -15,13 +15,19 @@ use crate::registry::Doom;
 /// How often the drain looks whether everybody has left.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// After a takeover nobody is sent away before.
+const FIRST_BELL: Duration = Duration::from_secs(2);
+
 /// For COM_QUITs to the servers at the very end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-pub(super) async fn until_stopped(settings: &Settings, shared: &Arc<Shared>, asked: Arc<Notify>) {
+pub(super) async fn until_stopped(settings: &InForce, shared: &Arc<Shared>, asked: Arc<Notify>) {
     let mut signals = Signals::new(asked);
     signals.stop().await;
-    drain(settings.admin.drain_timeout, shared, &mut signals).await;
+    let limit = settings.load().admin.drain_timeout;
+    drain(limit, shared, &mut signals).await;
+    // Who sees clients off is done when nobody can send one any more.
+    shared.departures.store(None);
     shared.lifecycle.set(Phase::Stopped);
     for pool in shared.cluster.pools() {
         pool.close();
@@ -39,7 +45,12 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
     let until = Instant::now() + limit;
     tracing::info!(clients = shared.registry.len(), ?limit, "draining");
     shared.lifecycle.set(Phase::Draining);
-    shared.registry.doom_all(Doom::Draining);
+    let bell = until_bell(shared);
+    shared.registry.ring_all();
+    if bell.is_zero() {
+        shared.registry.doom_all(Doom::Draining);
+    }
+    let bell = Instant::now() + bell;
     let left = async {
         // A switchover that is cut short may leave nobody to take writes.
         let moving = || {
@@ -49,7 +60,11 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
         while (!shared.registry.is_empty() || moving()) && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
             // Some were on their way in when the first bell rang.
-            shared.registry.doom_all(Doom::Draining);
+            if Instant::now() < bell {
+                shared.registry.ring_all();
+            } else {
+                shared.registry.doom_all(Doom::Draining);
+            }
         }
     };
     tokio::select! {
@@ -61,6 +76,11 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
         tracing::warn!(clients, "clients are cut off");
         shared.registry.doom_all(Doom::Stopping);
     }
+}
+
+/// Where another process has taken over, whoever comes for a statement or two has them and leaves.
+fn until_bell(shared: &Shared) -> Duration {
+    if shared.lifecycle.relieved().is_cancelled() { FIRST_BELL } else { Duration::ZERO }
 }
 
 struct Signals {

@@ -1,20 +1,24 @@
-//! The secrets are read again: when they change, when a server refuses what they say, at SIGHUP,
-//! before they expire, and now and then in case that none of this showed.
+//! The configuration and the secrets are read again: when they change, and when an operator asks, by
+//! SIGHUP or RELOAD; the secrets also when a server refuses what they say, before they expire, and now
+//! and then in case that none of this showed.
 //!
 //! A bad new version is refused whole and the old one kept.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::SignalKind;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
+use super::boot::seconds_since_1970;
+use super::configuration::{Configuration, Prepared, Taken};
 use super::drain::{heard, listen};
 use super::source::SecretsSource;
 use super::watch::{Sight, Then, Watch};
 use crate::backend::Credentials;
+use crate::config::Mistakes;
 use crate::frontend::Shared;
 use crate::secrets::{Expiry, Secrets, SecretsError};
 
@@ -25,9 +29,15 @@ const LOOK: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(250);
 
 /// What an operator asks through; the answer is the log's, in other words.
-pub(super) type Ask = mpsc::Sender<oneshot::Sender<Result<Reloaded, SecretsError>>>;
+pub(super) type Ask = mpsc::Sender<oneshot::Sender<Reloaded>>;
 
 pub(super) struct Reloaded {
+    pub configuration: Result<Taken, Mistakes>,
+    pub secrets: Result<Read, SecretsError>,
+}
+
+/// The secrets in force.
+pub(super) struct Read {
     pub generation: u64,
     /// It says something that the one before did not.
     pub is_new: bool,
@@ -36,7 +46,8 @@ pub(super) struct Reloaded {
 
 pub(super) struct Reload {
     source: SecretsSource,
-    asked: mpsc::Receiver<oneshot::Sender<Result<Reloaded, SecretsError>>>,
+    configuration: Configuration,
+    asked: mpsc::Receiver<oneshot::Sender<Reloaded>>,
     shared: Arc<Shared>,
     credentials: Arc<Credentials>,
     watch: Watch,
@@ -63,6 +74,7 @@ impl Reload {
     /// The secrets in force have just been read, and looked so before.
     pub(super) fn new(
         (source, sight, expiry): (SecretsSource, Sight, Option<Expiry>),
+        configuration: Configuration,
         shared: Arc<Shared>,
         credentials: Arc<Credentials>,
     ) -> (Self, Ask) {
@@ -74,8 +86,19 @@ impl Reload {
         let (wrong, warned, read) = (None, BTreeSet::new(), Instant::now());
         let due = read + source.pause(expiry, seconds_since_1970());
         let failures = 0;
-        let reload =
-            Self { source, asked, shared, credentials, watch, read, due, failures, wrong, warned };
+        let reload = Self {
+            source,
+            configuration,
+            asked,
+            shared,
+            credentials,
+            watch,
+            read,
+            due,
+            failures,
+            wrong,
+            warned,
+        };
         (reload, ask)
     }
 
@@ -103,26 +126,50 @@ impl Reload {
         }
     }
 
-    async fn answer(&mut self, tell: oneshot::Sender<Result<Reloaded, SecretsError>>) {
+    async fn answer(&mut self, tell: oneshot::Sender<Reloaded>) {
         let before = self.shared.vault.current().number;
+        let configuration = self.reconfigure(true).await.map_err(Option::unwrap_or_default);
         self.read(Cause::Asked).await;
         let generation = self.shared.vault.current().number;
-        let _ = tell.send(match self.wrong.clone() {
+        let secrets = match self.wrong.clone() {
             Some(wrong) => Err(wrong),
-            None => Ok(Reloaded {
+            None => Ok(Read {
                 generation,
                 is_new: generation != before,
                 warnings: self.warned.iter().cloned().collect(),
             }),
-        });
+        };
+        let _ = tell.send(Reloaded { configuration, secrets });
+    }
+
+    async fn reconfigure(&mut self, asked: bool) -> Result<Taken, Option<Mistakes>> {
+        let mut prepared: Prepared = self.configuration.prepare(asked).await?;
+        let secrets = prepared.secrets.take();
+        let taken = self.configuration.take_up(prepared).await;
+        if let Some((source, sight, secrets)) = secrets {
+            self.source = source;
+            self.watch = Watch::new(sight);
+            self.note_read(Ok(secrets.expiry));
+            self.put_in_force(&secrets, Cause::Changed);
+        }
+        Ok(taken)
     }
 
     /// Returns when to look again.
     async fn look(&mut self, cause: Cause) -> Duration {
         if cause == Cause::Asked {
+            let _ = self.reconfigure(true).await;
             self.read(cause).await;
             return SOON;
         }
+        if self.configuration.look().await == Then::Read {
+            let _ = self.reconfigure(false).await;
+        }
+        let pause = self.look_at_secrets(cause).await;
+        if self.configuration.is_at_rest() { pause } else { SOON }
+    }
+
+    async fn look_at_secrets(&mut self, cause: Cause) -> Duration {
         let sight = self.sight().await;
         match self.watch.look(sight, Instant::now()) {
             Then::LookAgain => SOON,
@@ -149,13 +196,7 @@ impl Reload {
     async fn read(&mut self, cause: Cause) {
         let before = self.sight().await;
         let loaded = self.source.load().await;
-        self.read = Instant::now();
-        self.failures = if loaded.is_ok() { 0 } else { self.failures.saturating_add(1) };
-        self.due = self.read
-            + match &loaded {
-                Ok(secrets) => self.source.pause(secrets.expiry, seconds_since_1970()),
-                Err(_) => self.source.pause_after(self.failures),
-            };
+        self.note_read(loaded.as_ref().map(|secrets| secrets.expiry).map_err(drop));
         if cause != Cause::Asked && self.sight().await != before {
             // It was written to meanwhile, and is looked at anew.
             return;
@@ -167,6 +208,16 @@ impl Reload {
             Err(_) => {}
         }
         self.credentials.tell_read();
+    }
+
+    fn note_read(&mut self, expiry: Result<Option<Expiry>, ()>) {
+        self.read = Instant::now();
+        self.failures = if expiry.is_ok() { 0 } else { self.failures.saturating_add(1) };
+        self.due = self.read
+            + match expiry {
+                Ok(expiry) => self.source.pause(expiry, seconds_since_1970()),
+                Err(()) => self.source.pause_after(self.failures),
+            };
     }
 
     fn put_in_force(&mut self, secrets: &Secrets, cause: Cause) {
@@ -195,8 +246,4 @@ impl Reload {
         }
         self.wrong = Some(error);
     }
-}
-
-fn seconds_since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! A file that the configuration names is read again when it changes, and at SIGHUP.
+//! Files that the configuration names are read again when they change, and at SIGHUP.
 //!
 //! Owns when, and what the log and the metrics hear of it. What does not fit, or cannot be read, is
 //! refused and the old one kept.
@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use super::drain::{heard, listen};
 use super::watch::{Sight, Then, Watch};
+use crate::config::{InForce, Settings};
 use crate::lifecycle::Lifecycle;
 
 const LOOK: Duration = Duration::from_secs(1);
@@ -22,10 +23,12 @@ const SOON: Duration = Duration::from_millis(250);
 pub(super) struct Renewal {
     /// As the log calls it.
     pub what: &'static str,
-    /// Files that belong together: the one may be there before the other.
-    pub paths: Arc<[PathBuf]>,
+    pub settings: Arc<InForce>,
+    /// Those that belong together, for the one may be there before the other; others when the
+    /// configuration changes.
+    pub paths: fn(&Settings) -> Vec<PathBuf>,
     /// Reads them, and puts what they say in force.
-    pub renew: Box<dyn Fn() -> Result<(), Box<dyn Error>> + Send + Sync>,
+    pub renew: Box<dyn Fn(&Settings) -> Result<(), Box<dyn Error>> + Send + Sync>,
     pub generation: IntGauge,
     pub failures: IntCounter,
 }
@@ -38,27 +41,39 @@ impl Renewal {
 
     async fn watch(&self) {
         let mut hangup = listen(SignalKind::hangup());
-        let mut watch = Watch::new(self.look().await);
-        let mut pause = LOOK;
+        let mut watched: Option<(Vec<PathBuf>, Watch)> = None;
+        let mut pause = Duration::ZERO;
         loop {
             let asked = tokio::select! {
                 () = tokio::time::sleep(pause) => false,
                 () = heard(&mut hangup) => true,
             };
-            let sight = self.look().await;
+            pause = LOOK;
+            let settings = self.settings.load_full();
+            let paths = (self.paths)(&settings);
+            if paths.is_empty() {
+                continue;
+            }
+            let sight = look(paths.clone()).await;
+            let (_, watch) = match &mut watched {
+                Some(known) if known.0 == paths => known,
+                _ => watched.insert((paths.clone(), Watch::new(sight.clone()))),
+            };
             let then = watch.look(sight.clone(), Instant::now());
-            pause = if then == Then::Rest { LOOK } else { SOON };
+            if then != Then::Rest {
+                pause = SOON;
+            }
             if then != Then::Read && !asked {
                 continue;
             }
-            let wrong = (self.renew)().err().map(|error| error.to_string());
+            let wrong = (self.renew)(&settings).err().map(|error| error.to_string());
             let told = watch.done(sight, wrong.is_none(), Instant::now());
-            self.tell(wrong, told || asked);
+            self.tell(&paths, wrong, told || asked);
         }
     }
 
-    fn tell(&self, wrong: Option<String>, due: bool) {
-        let (what, files) = (self.what, &self.paths);
+    fn tell(&self, files: &[PathBuf], wrong: Option<String>, due: bool) {
+        let what = self.what;
         match wrong {
             None => {
                 self.generation.inc();
@@ -71,10 +86,9 @@ impl Renewal {
             Some(_) => {}
         }
     }
+}
 
-    async fn look(&self) -> Sight {
-        let paths = Arc::clone(&self.paths);
-        // A network file system may let one wait.
-        spawn_blocking(move || Sight::of(&paths)).await.unwrap_or_else(|_| Sight::of(&[]))
-    }
+async fn look(paths: Vec<PathBuf>) -> Sight {
+    // A network file system may let one wait.
+    spawn_blocking(move || Sight::of(&paths)).await.unwrap_or_else(|_| Sight::of(&[]))
 }

@@ -9,7 +9,7 @@ use super::command;
 use crate::config::{SecretsCommand, Settings};
 use crate::secrets::{self, Expiry, Problem, Secrets, SecretsError};
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum SecretsSource {
     Files(PathBuf),
     Command(SecretsCommand),

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::config;
+use crate::config::{self, InForce};
 use crate::frontend::Shared;
 use crate::registry::{Entry, Limits, SWEEP};
 use crate::secrets::Account;
 
-pub fn limits(client: &config::Client) -> Limits {
+fn limits(client: &config::Client) -> Limits {
     Limits {
         idle: client.idle_timeout,
         idle_in_transaction: client.idle_in_transaction_timeout,
@@ -17,10 +17,11 @@ pub fn limits(client: &config::Client) -> Limits {
 }
 
 /// Runs until the process stops.
-pub async fn sweep(shared: Arc<Shared>, limits: Limits) {
+pub async fn sweep(shared: Arc<Shared>, settings: Arc<InForce>) {
     let stopping = shared.lifecycle.stopping();
     let mut ticks = tokio::time::interval(SWEEP);
     while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        let limits = limits(&settings.load().client);
         let overdue = shared.registry.sweep(&limits).queries;
         for entry in overdue.into_iter().filter(|entry| entry.mark_over_time()) {
             let lifecycle = shared.lifecycle.clone();

@@ -6,19 +6,20 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::reload::Ask;
+use super::configuration::Taken;
+use super::reload::{Ask, Read};
 use super::sweep::{account, identity};
 use crate::admin::sql::{Argument, Done, Refusal, Running, Takes, Verb};
 use crate::backend::BackendError;
 use crate::cluster::SwitchoverOrder;
-use crate::config::Settings;
+use crate::config::{InForce, Mistakes};
 use crate::frontend::Shared;
 use crate::registry::{Doom, Entry};
 
 /// What verbs are done to.
 pub struct Hands {
     pub shared: Arc<Shared>,
-    pub settings: Arc<Settings>,
+    pub settings: Arc<InForce>,
     /// Rung, it ends the process as a signal does.
     pub stop: Arc<Notify>,
     pub reload: Ask,
@@ -52,7 +53,13 @@ pub fn verbs(hands: Hands) -> Vec<Verb> {
             "end its statement; the client lives",
             kill_query,
         ),
-        verb(&hands, "RELOAD", Takes::Nothing, "read the secrets again", reload),
+        verb(
+            &hands,
+            "RELOAD",
+            Takes::Nothing,
+            "read the configuration and the secrets again",
+            reload,
+        ),
         verb(
             &hands,
             "SHUTDOWN",
@@ -83,7 +90,7 @@ where
 async fn pause(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
     let cluster = &hands.shared.cluster;
     cluster.pause();
-    let until = Instant::now() + hands.settings.pool.borrow_timeout;
+    let until = Instant::now() + hands.settings.load().pool.borrow_timeout;
     let quiet = cluster.until_all_quiet(until).await;
     let left = match (cluster.is_paused(), quiet) {
         (false, _) => "resumed meanwhile".to_owned(),
@@ -109,7 +116,7 @@ const LONGEST: u64 = 3600;
 async fn switch_over(hands: Arc<Hands>, order: Argument) -> Result<Done, Refusal> {
     let Argument::Move { to, within, force } = order else { return Ok(Done::Silently) };
     // Who waits from the beginning shall not wait in vain.
-    let usual = hands.settings.pool.borrow_timeout / 2;
+    let usual = hands.settings.load().pool.borrow_timeout / 2;
     let within = within.map_or(usual, |seconds| Duration::from_secs(seconds.min(LONGEST)));
     let order = SwitchoverOrder { to, within, force };
     let done = hands.shared.cluster.switch_over(order).await;
@@ -137,7 +144,8 @@ fn set_drained(hands: &Hands, target: &Argument, drained: bool) -> Result<Done, 
 fn place(hands: &Hands, target: &Argument) -> Result<usize, Refusal> {
     let name = if let Argument::Target(name) = target { name.as_str() } else { "" };
     hands.shared.cluster.place_of(name).ok_or_else(|| {
-        let known = hands.settings.targets.iter().map(|target| target.name.clone());
+        let settings = hands.settings.load();
+        let known = settings.targets.iter().map(|target| target.name.clone());
         Refusal::UnknownTarget(name.to_owned(), known.collect())
     })
 }
@@ -186,15 +194,45 @@ async fn reload(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {
     let (tell, hear) = oneshot::channel();
     let stopping = || Refusal::Failed("Tidegate is stopping".to_owned());
     hands.reload.send(tell).await.map_err(|_| stopping())?;
-    let reloaded = hear.await.map_err(|_| stopping())?.map_err(|error| {
-        Refusal::Failed(format!("The secrets were not read again, the old ones stay: {error}"))
-    })?;
-    let said = if reloaded.is_new { "" } else { " and say nothing new" };
-    let mut lines =
-        vec![format!("the secrets were read again{said}: generation {}", reloaded.generation)];
-    lines.extend(reloaded.warnings);
-    lines.push("the configuration stays until a restart".to_owned());
-    Ok(Done::Saying(lines))
+    let reloaded = hear.await.map_err(|_| stopping())?;
+    match (reloaded.configuration, reloaded.secrets) {
+        (Ok(taken), Ok(read)) => {
+            let mut lines = said_of_secrets(read);
+            lines.extend(said_of_configuration(&taken));
+            Ok(Done::Saying(lines))
+        }
+        (taken, read) => {
+            let taken = taken.map(|taken| said_of_configuration(&taken).join("; "));
+            let read = read.map(|read| said_of_secrets(read).join("; "));
+            let stays = |wrong: Mistakes| {
+                let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+                format!(
+                    "The configuration was not read again, the old one stays: {}",
+                    wrong.join("; ")
+                )
+            };
+            let stay =
+                |wrong| format!("The secrets were not read again, the old ones stay: {wrong}");
+            let said = [read.unwrap_or_else(stay), taken.unwrap_or_else(stays)];
+            Err(Refusal::Failed(said.join("; ")))
+        }
+    }
+}
+
+fn said_of_configuration(taken: &Taken) -> Vec<String> {
+    let nothing = if taken.changes.is_empty() { " and says nothing new" } else { "" };
+    let mut lines = vec![format!("the configuration was read again{nothing}")];
+    lines.extend(taken.changes.iter().map(ToString::to_string));
+    lines.extend(taken.notes.iter().cloned());
+    lines
+}
+
+fn said_of_secrets(read: Read) -> Vec<String> {
+    let nothing = if read.is_new { "" } else { " and say nothing new" };
+    let generation = read.generation;
+    let mut lines = vec![format!("the secrets were read again{nothing}: generation {generation}")];
+    lines.extend(read.warnings);
+    lines
 }
 
 async fn shutdown(hands: Arc<Hands>, _: Argument) -> Result<Done, Refusal> {

@@ -1,9 +1,11 @@
 //! Dialing: TCP or Unix socket, TLS, the login, and what is learned on the way.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use bytes::BytesMut;
 
 use super::connection::{Connection, Identity};
@@ -30,11 +32,11 @@ const LOGIN_COLLATION: u8 = 45;
 pub struct Dialer {
     pub address: Address,
     /// `None`: TLS is off.
-    pub tls: Option<TargetTls>,
+    tls: ArcSwapOption<TargetTls>,
     /// For the whole of a dial.
     pub timeout: Duration,
     /// Its connections are to be ended from outside, should the target be found dead.
-    pub severable: bool,
+    severable: AtomicBool,
     /// Run once on each new connection.
     pub init_query: Arc<str>,
     /// `pool.pin_filter`, in lower case.
@@ -47,14 +49,25 @@ impl Dialer {
     pub fn new(address: Address, tls: Option<TargetTls>, metrics: Arc<Metrics>) -> Self {
         Self {
             address,
-            tls,
+            tls: ArcSwapOption::new(tls.map(Arc::new)),
             timeout: Duration::from_secs(10),
-            severable: false,
+            severable: AtomicBool::new(false),
             init_query: "".into(),
             ignored: Arc::default(),
             learned: Mutex::default(),
             metrics,
         }
+    }
+
+    /// Whether the connections that are dialed from here on can be ended from outside. `true`: they
+    /// could not before.
+    pub fn set_severable(&self, severable: bool) -> bool {
+        !self.severable.swap(severable, Ordering::Relaxed) && severable
+    }
+
+    /// For the dials to come.
+    pub fn set_tls(&self, tls: Option<Arc<TargetTls>>) {
+        self.tls.store(tls);
     }
 
     /// Cancel-safe in that the half-made connection is closed; the server may see a login that
@@ -100,7 +113,8 @@ impl Dialer {
         schema: Option<&str>,
     ) -> Result<Connection, BackendError> {
         let stream = net::connect(&self.address, self.timeout).await?;
-        let lever = self.severable.then(|| stream.lever()).transpose()?.map(Arc::new);
+        let severable = self.severable.load(Ordering::Relaxed);
+        let lever = severable.then(|| stream.lever()).transpose()?.map(Arc::new);
         let mut connection = self.authenticate(stream, identity, password, schema).await?;
         connection.lever = lever;
         self.prepare(&mut connection).await?;
@@ -157,7 +171,8 @@ impl Dialer {
         (capabilities, extended): (&mut Capabilities, Extended),
     ) -> Result<(Stream, u8), BackendError> {
         let plain = seq.wrapping_add(1);
-        let Some(tls) = self.tls.as_ref().filter(|_| !stream.is_secure()) else {
+        let tls = self.tls.load_full();
+        let Some(tls) = tls.filter(|_| !stream.is_secure()) else {
             return Ok((stream, plain));
         };
         if !greeting.capabilities.contains(Capabilities::CLIENT_SSL) {
@@ -179,7 +194,7 @@ impl Dialer {
 
     /// Whether whoever is at the other end is the server that is meant.
     fn has_verified(&self, stream: &Stream) -> bool {
-        let verifies = self.tls.as_ref().is_some_and(|tls| tls.mode().verifies());
+        let verifies = self.tls.load().as_ref().is_some_and(|tls| tls.mode().verifies());
         stream.is_secure() && (stream.tls().is_none() || verifies)
     }
 

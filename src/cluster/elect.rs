@@ -142,6 +142,11 @@ pub fn elect(before: &Topology, targets: &[Observation]) -> Topology {
 }
 
 impl Observation {
+    /// Of what is a target no longer: nothing is to be expected of it.
+    pub(super) fn gone() -> Self {
+        Self { role: Role::Replica, is_down: true, strikes: 1, ..Self::default() }
+    }
+
     /// It has answered.
     pub fn saw(&mut self, seen: Sighting, max_lag: Duration) {
         self.is_behind = match seen.lag {

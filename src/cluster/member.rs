@@ -1,32 +1,41 @@
 //! One target: its pool, which is made once it has said how many connections it takes, and what was
 //! learned of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use arc_swap::ArcSwap;
+use tokio::sync::{MutexGuard, Notify};
+use tokio_util::sync::CancellationToken;
 
+use super::Rules;
 use crate::backend::{BackendError, Connection, Credentials, Dialer, Facts, identity};
 use crate::config;
 use crate::lifecycle::Lifecycle;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
+use crate::net::TargetTls;
 use crate::pool::{Limits, Pool};
 use crate::wire::{ErrPacket, Meaning};
 
 pub(super) struct Member {
     pub name: String,
-    pub role: config::Role,
     /// Whose account looks at it; empty: the first that can log in.
-    pub watcher: String,
+    watcher: ArcSwap<String>,
     /// Its place among the targets.
     pub at: usize,
+    /// It is a target no longer.
+    pub gone: CancellationToken,
+    pub gauges: metrics::Target,
     dialer: Arc<Dialer>,
     ready: OnceLock<Ready>,
     trouble: Mutex<Option<Trouble>>,
     /// Somebody has met what may mean that it is down, or demoted.
     pub suspected: Notify,
     /// The connection that is not the pool's: to look at it, and to move the primary.
-    pub link: tokio::sync::Mutex<Option<Connection>>,
+    link: tokio::sync::Mutex<Option<Connection>>,
+    /// It was made in a way that is not wanted any more.
+    stale: AtomicBool,
 }
 
 struct Ready {
@@ -53,7 +62,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a pool is made of, beside its target.
 pub(super) struct Means<'a> {
-    pub settings: &'a config::Pool,
+    /// As they are at the moment.
+    pub rules: &'a ArcSwap<Rules>,
     pub credentials: &'a Arc<Credentials>,
     pub metrics: &'a Arc<Metrics>,
     pub lifecycle: &'a Lifecycle,
@@ -62,17 +72,25 @@ pub(super) struct Means<'a> {
 }
 
 impl Member {
-    pub fn new(at: usize, target: config::Target, watcher: String, dialer: Dialer) -> Self {
+    pub fn new(
+        at: usize,
+        target: &config::Target,
+        watcher: String,
+        dialer: Dialer,
+        metrics: &Metrics,
+    ) -> Self {
         Self {
-            name: target.name,
-            role: target.role,
-            watcher,
+            name: target.name.clone(),
+            gone: CancellationToken::new(),
+            gauges: metrics.server.targets.of(&target.name),
+            watcher: ArcSwap::from_pointee(watcher),
             at,
             dialer: Arc::new(dialer),
             ready: OnceLock::new(),
             trouble: Mutex::default(),
             suspected: Notify::new(),
             link: tokio::sync::Mutex::default(),
+            stale: AtomicBool::new(false),
         }
     }
 
@@ -120,9 +138,10 @@ impl Member {
 
     /// The first account that can log in speaks for all, where none is named.
     pub async fn log_in(&self, credentials: &Credentials) -> Result<Connection, BackendError> {
+        let watcher = self.watcher.load_full();
         let generation = credentials.current();
         let mut last = BackendError::NoAccount;
-        let is_meant = |name: &str| self.watcher.is_empty() || name == self.watcher;
+        let is_meant = |name: &str| watcher.is_empty() || name == *watcher;
         for account in generation.accounts().filter(|it| is_meant(&it.username)) {
             let identity = identity(&generation, account, Meaning::default());
             let passwords = account.target.passwords();
@@ -136,22 +155,12 @@ impl Member {
     }
 
     fn open(&self, facts: Arc<Facts>, means: &Means<'_>) {
-        let settings = means.settings;
-        let all = settings.max_connections.of(facts.max_connections);
-        let max_connections = all.saturating_sub(means.aside).max(1);
-        let limits = Limits {
-            max_connections,
-            max_idle: settings.max_idle.of(max_connections),
-            min_idle: settings.min_idle,
-            idle_timeout: settings.idle_timeout,
-            max_lifetime: settings.max_lifetime,
-            max_waiting: settings.max_waiting,
-        };
+        let limits = limits(&means.rules.load().pool, &facts, means.aside);
         tracing::info!(
             target = %self.dialer.address,
             version = %facts.version,
             server_max_connections = facts.max_connections,
-            max_connections = all,
+            max_connections = means.rules.load().pool.max_connections.of(facts.max_connections),
             "the target is ready"
         );
         let pool = Pool::new(
@@ -163,7 +172,64 @@ impl Member {
         );
         means.lifecycle.spawn("keep", pool.clone().keep());
         let _ = self.ready.set(Ready { pool, facts });
+        // They may have changed while nobody could see the pool.
+        self.set_limits(&means.rules.load().pool, means.aside);
         self.set_trouble(None);
+    }
+
+    /// Before it has answered once there is nothing to set.
+    pub fn set_limits(&self, settings: &config::Pool, aside: u32) {
+        if let Some(Ready { pool, facts }) = self.ready.get() {
+            pool.set_limits(&limits(settings, facts, aside));
+        }
+    }
+
+    pub fn is(&self, target: &config::Target) -> bool {
+        self.name == target.name && *self.address() == target.address
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.gone.is_cancelled()
+    }
+
+    /// Whether it is worth being able to end its connections from outside; those that cannot be leave
+    /// when nobody needs them.
+    pub fn set_severable(&self, severable: bool) {
+        if self.dialer.set_severable(severable)
+            && let Some(pool) = self.pool()
+        {
+            pool.renew_all();
+        }
+    }
+
+    /// Whose account looks at it from here on.
+    pub fn set_watcher(&self, watcher: &str) {
+        self.watcher.store(Arc::new(watcher.to_owned()));
+        self.look_anew();
+    }
+
+    /// For the dials to come; connections that were dialed otherwise leave when nobody needs them.
+    pub fn set_tls(&self, tls: Option<Arc<TargetTls>>) {
+        self.dialer.set_tls(tls);
+        if let Some(pool) = self.pool() {
+            pool.renew_all();
+        }
+        self.look_anew();
+    }
+
+    /// The link is made again by whoever looks next.
+    fn look_anew(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.suspected.notify_one();
+    }
+
+    /// The link as it lies there, locked. Cancel-safe.
+    pub async fn link(&self) -> MutexGuard<'_, Option<Connection>> {
+        let mut link = self.link.lock().await;
+        if self.stale.swap(false, Ordering::AcqRel) {
+            *link = None;
+        }
+        link
     }
 
     /// Said once, not at every try. `true`: the server refuses the login.
@@ -187,5 +253,18 @@ impl Member {
 
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn limits(settings: &config::Pool, facts: &Facts, aside: u32) -> Limits {
+    let all = settings.max_connections.of(facts.max_connections);
+    let max_connections = all.saturating_sub(aside).max(1);
+    Limits {
+        max_connections,
+        max_idle: settings.max_idle.of(max_connections),
+        min_idle: settings.min_idle,
+        idle_timeout: settings.idle_timeout,
+        max_lifetime: settings.max_lifetime,
+        max_waiting: settings.max_waiting,
     }
 }

@@ -7,15 +7,19 @@ mod drain;
 mod elect;
 mod hold;
 mod member;
+mod members;
 mod probe;
+mod reload;
 mod switchover;
+mod targets;
 mod view;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
 
 pub use elect::{Hold, Lag, Observation, Sighting, Topology, elect};
 pub use probe::{replication, sighting};
@@ -29,10 +33,13 @@ use crate::metrics::{Counted, Metrics};
 use crate::pool::{BorrowError, Borrowed, Pool, Want};
 use hold::Holds;
 use member::{Means, Member};
+use members::Members;
 use probe::{REFUSED, SHORTEST, look, pace};
 
 pub struct Cluster {
-    members: Vec<Member>,
+    members: Members,
+    /// Rung when targets come or go.
+    regrouped: Notify,
     seen: Mutex<Vec<Observation>>,
     topology: watch::Sender<Topology>,
     /// The primary while it may be borrowed from, to be read without a lock; else [`NOBODY`].
@@ -40,7 +47,7 @@ pub struct Cluster {
     holds: Mutex<Holds>,
     /// In the hands of the one switchover that is under way.
     switching: tokio::sync::Mutex<()>,
-    rules: Rules,
+    rules: ArcSwap<Rules>,
     credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
@@ -49,6 +56,7 @@ pub struct Cluster {
 const NOBODY: usize = usize::MAX;
 
 /// What the configuration says of all targets.
+#[derive(Clone, Debug)]
 pub struct Rules {
     pub pool: config::Pool,
     pub failover: config::Failover,
@@ -67,19 +75,23 @@ impl Cluster {
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
-        let members = targets.into_iter().enumerate().map(|(at, (target, dialer))| {
-            Member::new(at, target, rules.failover.username.clone(), dialer)
-        });
-        let members: Vec<Member> = members.collect();
-        let observation = |member: &Member| Observation { role: member.role, ..Default::default() };
+        let members = Members::new(targets.len());
+        let mut seen = Vec::new();
+        for (target, dialer) in targets {
+            let watcher = rules.failover.username.clone();
+            members.add(|at| Member::new(at, &target, watcher, dialer, &metrics));
+            seen.push(Observation { role: target.role, ..Default::default() });
+        }
+        members.count();
         Self {
-            seen: Mutex::new(members.iter().map(observation).collect()),
+            seen: Mutex::new(seen),
             members,
+            regrouped: Notify::new(),
             topology: watch::Sender::new(Topology::default()),
             writer: AtomicUsize::new(NOBODY),
             holds: Mutex::default(),
             switching: tokio::sync::Mutex::default(),
-            rules,
+            rules: ArcSwap::from_pointee(rules),
             credentials,
             metrics,
             lifecycle,
@@ -88,57 +100,84 @@ impl Cluster {
 
     /// Tries until each target has answered once, opens its pool, and then looks at it.
     pub fn start(self: &Arc<Self>) {
-        for at in 0..self.members.len() {
-            let cluster = Arc::clone(self);
-            let stopping = self.lifecycle.stopping();
-            self.lifecycle.spawn("target", async move {
-                let _ = stopping.run_until_cancelled(cluster.tend(at)).await;
-            });
+        for member in self.members.iter() {
+            self.begin(member.at);
         }
+    }
+
+    fn begin(self: &Arc<Self>, at: usize) {
+        let Some(gone) = self.members.get(at).map(|member| member.gone.clone()) else { return };
+        let cluster = Arc::clone(self);
+        let stopping = self.lifecycle.stopping();
+        self.lifecycle.spawn("target", async move {
+            let tended = gone.run_until_cancelled(cluster.tend(at));
+            let _ = stopping.run_until_cancelled(tended).await;
+        });
     }
 
     async fn tend(&self, at: usize) {
         let Some(member) = self.members.get(at) else { return };
         let means = Means {
-            settings: &self.rules.pool,
+            rules: &self.rules,
             credentials: &self.credentials,
             metrics: &self.metrics,
             lifecycle: &self.lifecycle,
-            aside: u32::from(self.may_move()),
+            aside: self.aside(),
         };
         member.learn(&means, || self.note(member, None)).await;
-        if !self.may_move() {
-            let seen = self.seen();
-            // What an operator holds back is held back still.
-            let before = self.topology.borrow().clone();
-            self.adopt(Topology { primary: Some(at), epoch: 1, ..before }, &seen);
+        loop {
+            // Registered before looking, so that nothing comes unseen.
+            let regrouped = self.regrouped.notified();
+            if self.may_move() {
+                self.look_once(member).await;
+            } else {
+                self.stand_alone(member);
+                regrouped.await;
+            }
+        }
+    }
+
+    /// With one target there is nothing to see: it is the primary.
+    fn stand_alone(&self, member: &Member) {
+        let seen = self.seen();
+        // Others may be targets since it looked.
+        if member.is_gone() || self.may_move() {
             return;
         }
-        loop {
-            let generation = self.credentials.current().number;
-            let patience = self.rules.failover.probe_timeout;
-            let pause = match look(member, &self.credentials, patience).await {
-                Ok(seen) => {
-                    self.note(member, Some(seen));
-                    pace(self.rules.failover.probe_interval, self.is_calm())
-                }
-                Err(error) => {
-                    let refused = member.note_trouble(&error);
-                    // Who refuses us is alive, and may well serve those who are in.
-                    let is_alive = matches!(&error, BackendError::Refused(it) if it.code != 1053);
-                    if !is_alive || !self.has_answered(member) {
-                        self.note(member, None);
-                    }
-                    let pause = pace(self.rules.failover.probe_interval, self.is_calm());
-                    if refused { pause.max(REFUSED) } else { pause }
-                }
-            };
-            tokio::time::sleep(SHORTEST.min(pause)).await;
-            tokio::select! {
-                () = tokio::time::sleep(pause.saturating_sub(SHORTEST)) => {}
-                () = self.credentials.changed_from(generation) => {}
-                () = member.suspected.notified() => {}
+        member.set_limits(&self.rules.load().pool, self.aside());
+        // What an operator holds back is held back still.
+        let Topology { primary, epoch, hold, drained, .. } = self.topology.borrow().clone();
+        let epoch = epoch + u64::from(primary != Some(member.at));
+        let alone =
+            Topology { primary: Some(member.at), epoch, hold, drained, ..Topology::default() };
+        self.adopt(alone, &seen);
+    }
+
+    async fn look_once(&self, member: &Member) {
+        let generation = self.credentials.current().number;
+        let failover = self.rules.load().failover.clone();
+        let looked = look(member, &self.credentials, failover.probe_timeout).await;
+        let pause = match looked {
+            Ok(seen) => {
+                self.note(member, Some(seen));
+                pace(failover.probe_interval, self.is_calm())
             }
+            Err(error) => {
+                let refused = member.note_trouble(&error);
+                // Who refuses us is alive, and may well serve those who are in.
+                let is_alive = matches!(&error, BackendError::Refused(it) if it.code != 1053);
+                if !is_alive || !self.has_answered(member) {
+                    self.note(member, None);
+                }
+                let pause = pace(failover.probe_interval, self.is_calm());
+                if refused { pause.max(REFUSED) } else { pause }
+            }
+        };
+        tokio::time::sleep(SHORTEST.min(pause)).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause.saturating_sub(SHORTEST)) => {}
+            () = self.credentials.changed_from(generation) => {}
+            () = member.suspected.notified() => {}
         }
     }
 
@@ -149,18 +188,20 @@ impl Cluster {
 
     /// May there be another primary one day?
     pub fn may_move(&self) -> bool {
-        self.members.len() > 1
+        self.members.here() > 1
     }
 
-    /// What the primary said of itself; before there is one, whoever has answered.
+    /// What the primary said of itself; before there is one, whoever has answered, be it a target no
+    /// longer.
     pub fn facts(&self) -> Option<&Arc<Facts>> {
         let known = self.primary().and_then(Member::facts);
-        known.or_else(|| self.members.iter().find_map(Member::facts))
+        let known = known.or_else(|| self.members.iter().find_map(Member::facts));
+        known.or_else(|| self.members.all().find_map(Member::facts))
     }
 
-    /// The pools of all targets that have answered.
+    /// The pools of all targets that have answered, and of those that are targets no longer.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
-        self.members.iter().filter_map(Member::pool)
+        self.members.all().filter_map(Member::pool)
     }
 
     /// Of the target at this place, see [`Pool::target`].
@@ -208,9 +249,14 @@ impl Cluster {
             && let Some(pool) = self.writer_at().and_then(|at| self.pool_of(at))
         {
             let started = Instant::now();
-            let borrowed = pool.borrow(want).await?;
-            if let Some(borrowed) = self.unless_held(borrowed) {
-                return Ok(borrowed);
+            match pool.borrow(want).await {
+                Ok(borrowed) => {
+                    if let Some(borrowed) = self.unless_held(borrowed) {
+                        return Ok(borrowed);
+                    }
+                }
+                Err(BorrowError::Closed) if self.is_gone(pool.target()) => {}
+                Err(error) => return Err(error),
             }
             let patience = want.patience.saturating_sub(started.elapsed());
             return self.borrow_from_whoever(&Want { patience, ..*want }, access).await;
@@ -258,7 +304,11 @@ impl Cluster {
             tokio::select! {
                 biased;
                 borrowed = pool.borrow(&want) => {
-                    let borrowed = borrowed?;
+                    let borrowed = match borrowed {
+                        Ok(borrowed) => borrowed,
+                        Err(BorrowError::Closed) if self.is_gone(pool.target()) => continue,
+                        Err(error) => return Err(error),
+                    };
                     let serves = match access {
                         Access::ReadWrite => self.unless_held(borrowed),
                         Access::ReadOnly => self.unless_left(borrowed),
@@ -275,13 +325,13 @@ impl Cluster {
     /// The fit replica with the least to do; the primary where there is none, if it may be.
     fn reader(&self, topology: &Topology) -> Option<&Pool> {
         let replicas = topology.readers().filter_map(|at| self.pool_of(at));
-        let primary = topology.writer().filter(|_| self.rules.failover.read_only_fallback);
+        let primary = topology.writer().filter(|_| self.rules.load().failover.read_only_fallback);
         replicas.min_by_key(|pool| pool.load()).or_else(|| self.pool_of(primary?))
     }
 
     fn reads(&self, topology: &Topology, at: usize) -> bool {
         let mut readers = topology.readers().peekable();
-        let fallback = self.rules.failover.read_only_fallback && readers.peek().is_none();
+        let fallback = readers.peek().is_none() && self.rules.load().failover.read_only_fallback;
         readers.any(|reader| reader == at) || (fallback && topology.writer() == Some(at))
     }
 
@@ -307,7 +357,7 @@ impl Cluster {
 
     /// Where nobody has answered yet, and all that was heard is that we may not log in.
     fn refusal(&self) -> Option<crate::wire::ErrPacket> {
-        if self.pools().next().is_some() {
+        if self.members.iter().any(|member| member.pool().is_some()) {
             return None;
         }
         let troubles = self.members.iter().map(|member| member.trouble()?.refusal);
@@ -352,6 +402,11 @@ impl Cluster {
         (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
+    /// Is it a target no longer?
+    fn is_gone(&self, target: usize) -> bool {
+        self.members.get(target).is_some_and(Member::is_gone)
+    }
+
     fn seen(&self) -> MutexGuard<'_, Vec<Observation>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -368,7 +423,7 @@ impl Cluster {
 
     /// `None`: it has not answered.
     fn note(&self, member: &Member, looked: Option<Sighting>) {
-        if !self.may_move() {
+        if !self.may_move() || member.is_gone() {
             return;
         }
         let was_calm = self.is_calm();
@@ -378,16 +433,16 @@ impl Cluster {
             let Some(it) = seen.get_mut(member.at) else { return };
             if let Some(sighting) = looked {
                 member.set_trouble(None);
-                it.saw(sighting, self.rules.failover.max_replica_lag);
+                it.saw(sighting, self.rules.load().failover.max_replica_lag);
             } else {
-                it.missed(self.rules.failover.failures);
+                it.missed(self.rules.load().failover.failures);
                 if it.is_down
                     && let Some(pool) = member.pool()
                 {
                     pool.sever();
                 }
             }
-            self.metrics.server.targets_up.at(member.at).set(i64::from(it.strikes == 0));
+            member.gauges.up.set(i64::from(it.strikes == 0));
             let topology = elect(&self.topology.borrow(), &seen);
             if let Some(primary) = topology.primary.and_then(|at| seen.get_mut(at)) {
                 primary.promoted = false;
@@ -404,11 +459,11 @@ impl Cluster {
 
     fn adopt(&self, topology: Topology, seen: &[Observation]) {
         let before = self.topology.borrow().clone();
-        for member in &self.members {
+        for member in self.members.all() {
             let is_primary = topology.primary == Some(member.at);
             let it = seen.get(member.at);
-            let reads = self.rules.reads && it.is_some_and(Observation::reads);
-            self.metrics.server.targets_primary.at(member.at).set(i64::from(is_primary));
+            let reads = self.rules.load().reads && it.is_some_and(Observation::reads);
+            member.gauges.primary.set(i64::from(is_primary));
             let Some(pool) = member.pool() else { continue };
             pool.stand((is_primary || reads) && !topology.drained.contains(&member.at));
             // What it still takes, the next primary will never have.

@@ -25,7 +25,7 @@ pub(super) async fn look(
     timeout: Duration,
 ) -> Result<Sighting, BackendError> {
     // A switchover may have it for longer: it asks for itself whether the target lives.
-    let mut link = member.link.lock().await;
+    let mut link = member.link().await;
     let mut known = link.take();
     let asked = async {
         if let Some(mut connection) = known.take()
@@ -87,6 +87,7 @@ pub async fn replication(
     connection: &mut Connection,
 ) -> Result<(Option<String>, Lag), BackendError> {
     let rows = connection.query(REPLICATION).await?;
+    // The channels of a group are not listed.
     let Some(row) = rows.first() else { return Ok((None, alone(connection).await?)) };
     let said = |place: usize| row.get(place).cloned().flatten();
     let runs = |place: usize| said(place).is_some_and(|said| said != "No");
@@ -112,12 +113,24 @@ async fn alone(connection: &mut Connection) -> Result<Lag, BackendError> {
         Err(BackendError::Refused(_)) => return Ok(Lag::Unknown),
         Err(error) => return Err(error),
     };
-    let state = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-    Ok(if state.is_some_and(|state| state == "ONLINE") { Lag::Unknown } else { Lag::Stopped })
+    let mut row = rows.into_iter().next().unwrap_or_default().into_iter();
+    let state = row.next().flatten();
+    if state.is_none_or(|state| state != "ONLINE") {
+        return Ok(Lag::Stopped);
+    }
+    match row.next().flatten().and_then(|seconds| seconds.parse().ok()) {
+        Some(seconds) => Ok(Lag::Seconds(seconds)),
+        None => Ok(Lag::Unknown),
+    }
 }
 
+/// And since when what it applies now has been the others': 0 where it is through with all it has.
 const GROUP: &str = "SELECT IF(@@GLOBAL.innodb_read_only, 'ONLINE', (SELECT MEMBER_STATE \
-     FROM performance_schema.replication_group_members WHERE MEMBER_ID = @@GLOBAL.server_uuid))";
+     FROM performance_schema.replication_group_members WHERE MEMBER_ID = @@GLOBAL.server_uuid)), \
+     IF(@@GLOBAL.innodb_read_only, NULL, (SELECT GREATEST(0, COALESCE(TIMESTAMPDIFF(SECOND, \
+     MIN(APPLYING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP), NOW(6)), 0)) \
+     FROM performance_schema.replication_applier_status_by_worker \
+     WHERE CHANNEL_NAME = 'group_replication_applier' AND APPLYING_TRANSACTION <> ''))";
 
 const GALERA: &str = "SELECT IF(@@GLOBAL.innodb_read_only OR VARIABLE_VALUE = 'Synced', 'ONLINE', '') \
      FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_local_state_comment'";

@@ -115,7 +115,8 @@ impl Cluster {
         let (old, new) = self.sides(&order.to)?;
         let _alone = self.switching.try_lock().map_err(|_| SwitchoverError::UnderWay)?;
         for member in [old, new] {
-            let seen = look(member, &self.credentials, self.rules.failover.probe_timeout).await;
+            let timeout = self.rules.load().failover.probe_timeout;
+            let seen = look(member, &self.credentials, timeout).await;
             self.note(member, seen.ok());
         }
         self.are_fit(old, new)?;
@@ -310,7 +311,7 @@ struct Side<'a> {
 
 impl<'a> Side<'a> {
     async fn of(member: &'a Member, credentials: &Credentials) -> Result<Self, SwitchoverError> {
-        let mut side = Self { member, link: member.link.lock().await };
+        let mut side = Self { member, link: member.link().await };
         side.reach(credentials).await?;
         Ok(side)
     }

@@ -13,7 +13,7 @@ use crate::pool::{Pool, PoolView};
 /// All targets at one moment.
 #[derive(Clone, Debug)]
 pub struct ClusterView {
-    /// In the order of the configuration, which is what the places in `topology` mean.
+    /// By their places, which is what those in `topology` mean; those that are gone too.
     pub targets: Vec<TargetView>,
     pub topology: Topology,
 }
@@ -22,6 +22,8 @@ pub struct ClusterView {
 pub struct TargetView {
     pub name: String,
     pub address: Address,
+    /// It is a target no longer, and keeps its place.
+    pub is_gone: bool,
     /// As configured.
     pub role: Role,
     pub standing: Standing,
@@ -97,12 +99,13 @@ impl Cluster {
             }
             view
         };
-        ClusterView { targets: self.members.iter().map(view).collect(), topology }
+        ClusterView { targets: self.members.all().map(view).collect(), topology }
     }
 
     /// The pool of each target that has answered, beside its place.
     pub fn pools_by_place(&self) -> impl Iterator<Item = (usize, &Pool)> {
-        self.members.iter().filter_map(|member| Some((member.at, member.pool()?)))
+        let pools = self.members.all().filter_map(|member| Some((member.at, member.pool()?)));
+        pools.filter(|(_, pool)| !pool.is_closed())
     }
 
     /// The name of the target at this place.
@@ -112,7 +115,7 @@ impl Cluster {
 
     /// The place of the target of this name.
     pub fn place_of(&self, name: &str) -> Option<usize> {
-        self.members.iter().position(|member| member.name == name)
+        self.members.iter().find(|member| member.name == name).map(|member| member.at)
     }
 }
 
@@ -125,7 +128,8 @@ impl Member {
         TargetView {
             name: self.name.clone(),
             address: self.address().clone(),
-            role: self.role,
+            is_gone: self.is_gone(),
+            role: seen.map_or(Role::Auto, |it| it.role),
             standing: Standing::Unknown,
             is_up: said.is_some() && seen.is_some_and(|it| it.strikes == 0),
             strikes: seen.map_or(0, |it| it.strikes),
@@ -173,6 +177,7 @@ mod tests {
         TargetView {
             name: "a".into(),
             address: Address::tcp("db", 3306),
+            is_gone: false,
             role: Role::Auto,
             standing: Standing::Unknown,
             is_up: false,

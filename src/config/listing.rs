@@ -9,7 +9,7 @@ use super::choice::Choice;
 use super::duration;
 use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
-    TlsClient, TlsTarget,
+    TlsClient, TlsTarget, Upgrade,
 };
 use super::tokens::TokenRules;
 
@@ -30,6 +30,7 @@ impl Settings {
             tls_client,
             tls_target,
             admin,
+            upgrade,
             log,
             source: _,
         } = self;
@@ -58,6 +59,7 @@ impl Settings {
         tls_client.list(&mut list.at("tls.client"));
         tls_target.list(&mut list.at("tls.target"));
         admin.list(&mut list.at("admin"));
+        upgrade.list(&mut list.at("upgrade"));
         log.list(&mut list.at("log"));
         list.rows
     }
@@ -231,6 +233,13 @@ impl Admin {
     }
 }
 
+impl Upgrade {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { socket } = self;
+        at.path("socket", socket.as_ref());
+    }
+}
+
 impl Log {
     fn list(&self, at: &mut At<'_>) {
         let Self { format, level } = self;
@@ -304,6 +313,8 @@ mod tests {
             [admin]
             http = ""
             sql = "0.0.0.0:6035"
+            [upgrade]
+            socket = "/run/u.sock"
             [log]
             format = "json"
         "#;

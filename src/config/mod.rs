@@ -6,8 +6,10 @@
 
 mod address;
 mod choice;
+mod difference;
 mod duration;
 mod listing;
+mod live;
 mod mistake;
 mod nearest;
 mod overlay;
@@ -22,13 +24,15 @@ mod tree;
 
 pub use address::{Address, BadAddress};
 pub use choice::Choice;
+pub use difference::{Change, Effect, difference, taken_up};
 pub use duration::parse as parse_duration;
 pub use listing::HIDDEN;
+pub use live::LiveDuration;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use nearest::nearest;
 pub use settings::{
     Access, Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, LogFormat, LogLevel,
-    Pool, Role, SecretsCommand, Settings, Target, TargetTlsMode, TlsClient, TlsTarget,
+    Pool, Role, SecretsCommand, Settings, Target, TargetTlsMode, TlsClient, TlsTarget, Upgrade,
 };
 pub use share::Share;
 pub use source::{Source, from_environment, load, parse, quick};
@@ -36,3 +40,6 @@ pub use tokens::TokenRules;
 
 /// What the name of an environment variable that sets a key begins with.
 pub const VARIABLE_PREFIX: &str = "TIDEGATE__";
+
+/// The configuration in force, which a reload replaces whole.
+pub type InForce = arc_swap::ArcSwap<Settings>;

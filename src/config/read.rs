@@ -7,7 +7,7 @@ use super::scalar;
 use super::section::Section;
 use super::settings::{
     Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings,
-    Target, TlsClient, TlsTarget,
+    Target, TlsClient, TlsTarget, Upgrade,
 };
 use super::tree::Table;
 use super::{Address, Share, Source, TokenRules};
@@ -33,6 +33,7 @@ pub(super) fn settings(
     let tls_target = tls_target(tls.child("target"), base, &mut found);
     found.extend(tls.close());
     let admin = admin(root.child("admin"), &mut found, &mut taken);
+    let upgrade = upgrade(root.child("upgrade"), base, (&mut found, &mut taken));
     let log = log(root.child("log"), &mut found);
     found.extend(root.close());
     collisions(taken, &mut found);
@@ -50,6 +51,7 @@ pub(super) fn settings(
         tls_client,
         tls_target,
         admin,
+        upgrade,
         log,
         source,
     })
@@ -309,6 +311,18 @@ fn admin(mut section: Section<'_>, found: &mut Vec<Mistake>, taken: &mut Vec<Tak
     taken.extend(Taken::new(&section, "sql", admin.sql.as_ref()));
     found.extend(section.close());
     admin
+}
+
+fn upgrade(
+    mut section: Section<'_>,
+    base: &Path,
+    (found, taken): (&mut Vec<Mistake>, &mut Vec<Taken>),
+) -> Upgrade {
+    let socket = section.value("socket", None, scalar::maybe_path).map(|path| base.join(path));
+    let address = socket.clone().map(Address::Unix);
+    taken.extend(Taken::new(&section, "socket", address.as_ref()));
+    found.extend(section.close());
+    Upgrade { socket }
 }
 
 fn log(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Log {

@@ -23,6 +23,7 @@ pub struct Settings {
     pub tls_client: TlsClient,
     pub tls_target: TlsTarget,
     pub admin: Admin,
+    pub upgrade: Upgrade,
     pub log: Log,
     /// Private, so that only this room can put the parts together.
     pub(super) source: Source,
@@ -307,6 +308,13 @@ impl Default for Admin {
             drain_timeout: Duration::from_secs(60),
         }
     }
+}
+
+/// From one process to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upgrade {
+    /// Where the next one asks for the sockets; `None`: nowhere.
+    pub socket: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

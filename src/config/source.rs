@@ -185,7 +185,7 @@ mod tests {
         let example = include_str!("../../config/tidegate.example.toml");
         let tables =
             ["secrets", "pool", "client", "client.tokens", "failover", "tls.client", "tls.target"];
-        for section in ["endpoint", "target", "admin", "log"].into_iter().chain(tables) {
+        for section in ["endpoint", "target", "admin", "upgrade", "log"].into_iter().chain(tables) {
             let header = match section {
                 "endpoint" | "target" => format!("[[{section}]]"),
                 _ => format!("[{section}]"),
@@ -357,7 +357,7 @@ x = 1
                 "t.toml: target: at least one is needed: write [[target]], or set \
                  TIDEGATE__TARGET__0__ADDRESS",
                 "t.toml:1: colour: unknown key; the sections are endpoint, target, secrets, pool, \
-                 client, failover, tls, admin, log",
+                 client, failover, tls, admin, upgrade, log",
                 "t.toml:3: endpoint[0].listen: there is no host before the port: write host:port, such as \
                  127.0.0.1:6033",
                 "t.toml:4: endpoint[0].acess: unknown key; did you mean access?",

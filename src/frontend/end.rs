@@ -25,10 +25,12 @@ pub enum End {
     Blocked,
     /// Cut to make room for others on their way in.
     Crowded,
+    /// It lives on in another process.
+    Moved,
 }
 
 impl End {
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 17] = [
         "quit",
         "hung_up",
         "malformed",
@@ -45,6 +47,7 @@ impl End {
         "revoked",
         "blocked",
         "crowded",
+        "moved",
     ];
 }
 

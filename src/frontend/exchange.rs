@@ -131,7 +131,7 @@ impl Session {
             identity: &self.identity,
             account: &self.account,
             state: self.ledger.state(),
-            patience: self.shared.limits.borrow_timeout,
+            patience: self.shared.limits.borrow_timeout(),
         }
     }
 
@@ -141,7 +141,7 @@ impl Session {
             identity: &self.identity,
             account: &self.account,
             state: self.ledger.state(),
-            patience: self.shared.limits.borrow_timeout,
+            patience: self.shared.limits.borrow_timeout(),
         };
         self.presence.set_waiting(true);
         let borrowed = tokio::select! {

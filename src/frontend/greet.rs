@@ -7,7 +7,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use mysql_common::collations::{Collation, CollationId};
 use tokio::io::AsyncWriteExt;
@@ -15,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use super::listen::Admitted;
 use super::refuse::Word;
 use super::serve::Session;
-use super::{End, Shared};
+use super::{ClientTls, End, Shared};
 use crate::auth::{Channel, Nonce, Plugin, Verdict, Verifier};
 use crate::backend::{self, Facts, Identity};
 use crate::config::Access;
@@ -48,6 +47,7 @@ struct Guest {
     shared: Arc<Shared>,
     presence: Presence,
     access: Access,
+    tls: Arc<ClientTls>,
     /// What the greeting said.
     offered: Capabilities,
     offered_extended: Extended,
@@ -61,10 +61,11 @@ impl Session {
     ) -> Result<(Box<Self>, Admitted), End> {
         let presence = shared.registry.enter(peer, entrance);
         let access = entrance.access;
-        let limit = shared.limits.login_timeout;
+        let limit = shared.limits.login_timeout();
+        let tls = shared.tls.load_full();
         let (offered, offered_extended) = (OFFERED, Extended::empty());
         let handshake = Handshake::new(stream);
-        let guest = Guest { handshake, shared, presence, access, offered, offered_extended };
+        let guest = Guest { handshake, shared, presence, access, tls, offered, offered_extended };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -85,7 +86,7 @@ impl Guest {
             Some(_) => self.secure().await?,
             None => (self, payload),
         };
-        if guest.shared.tls_required && !guest.handshake.stream.is_secure() {
+        if guest.tls.required && !guest.handshake.stream.is_secure() {
             return Err(guest.refuse(&Word::tls_required(), End::TlsRequired).await);
         }
         let Ok(login) = Login::parse(&payload) else {
@@ -108,7 +109,7 @@ impl Guest {
         self.offered_extended =
             facts.map_or(Extended::empty(), |facts| offered_extended(facts.extended));
         let mut capabilities = self.offered;
-        if self.shared.tls.is_some() && !self.handshake.stream.is_secure() {
+        if self.tls.side.is_some() && !self.handshake.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
         self.offered = capabilities;
@@ -127,7 +128,7 @@ impl Guest {
     }
 
     async fn secure(mut self) -> Result<(Self, BytesMut), End> {
-        let Some(tls) = self.shared.tls.as_ref().map(ArcSwap::load_full) else {
+        let Some(tls) = self.tls.side.clone() else {
             return Err(self.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
         let handshake = self.handshake.secure(&tls).await.map_err(|error| {
@@ -256,10 +257,10 @@ pub(super) fn verifier(
     let channel = Channel {
         secure: stream.is_secure(),
         certificate: stream.certificate().map(<[u8]>::to_vec),
-        certificate_required: shared.certificate_required,
+        certificate_required: shared.tls.load().certificate_required,
         now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
     };
-    let tokens = shared.tokens.as_ref().map(ArcSwap::load_full);
+    let tokens = shared.tokens.load_full();
     Verifier::new(nonce, account, fallback(shared)).over(channel, tokens)
 }
 

@@ -143,7 +143,7 @@ impl Session {
         if self.presence.detach().await {
             return Err(Trouble::Server);
         }
-        let patience = self.shared.limits.borrow_timeout;
+        let patience = self.shared.limits.borrow_timeout();
         let moved = tokio::select! {
             biased;
             // It may have asked somebody else by now, and must not have it done twice.

@@ -71,6 +71,11 @@ impl Inbound {
         self.bytes = Shelf::renew(buffer).unwrap_or_default();
     }
 
+    /// Nothing has been read that was not dealt with.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The next request, once its head is here.
     pub fn ready(&mut self) -> Option<Incoming> {
         let incoming = self.peek()?;

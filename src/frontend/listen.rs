@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use super::refuse::Word;
 use super::serve::Session;
@@ -17,12 +18,19 @@ use crate::registry::Entrance;
 /// After an accept that failed (no descriptors left, say) there is no hurry.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs until draining begins.
-pub async fn listen(listener: Listener, entrance: Entrance, shared: Arc<Shared>) {
+/// Runs until draining begins, or this endpoint is to be closed. Clients that have knocked and were
+/// not let in yet are the listener's, whoever has it next.
+pub async fn listen(
+    listener: Arc<Listener>,
+    entrance: Entrance,
+    closing: CancellationToken,
+    shared: Arc<Shared>,
+) {
     let draining = shared.lifecycle.draining();
     loop {
         let accepted = tokio::select! {
             () = draining.cancelled() => return,
+            () = closing.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -73,7 +81,7 @@ async fn come_in(arrival: Box<Arrival>) {
     count(&shared, end);
 }
 
-fn count(shared: &Shared, end: End) {
+pub(super) fn count(shared: &Shared, end: End) {
     if end == End::Malformed {
         shared.metrics.errors.of(Side::Client).inc();
     }
@@ -131,11 +139,17 @@ impl Admitted {
     pub fn count(shared: &Arc<Shared>) -> Option<Self> {
         let admitted = Self(Arc::clone(shared));
         let before = shared.clients.fetch_add(1, Ordering::Relaxed);
-        (before < shared.limits.max_connections).then_some(admitted)
+        (before < shared.limits.max_connections()).then_some(admitted)
+    }
+
+    /// One that was admitted by another process.
+    pub fn without_limit(shared: &Arc<Shared>) -> Self {
+        shared.clients.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
     }
 
     fn is_full(shared: &Shared) -> bool {
-        shared.clients.load(Ordering::Relaxed) >= shared.limits.max_connections
+        shared.clients.load(Ordering::Relaxed) >= shared.limits.max_connections()
     }
 }
 

@@ -4,13 +4,14 @@
 //! whoever has taken longest, which an honest client never does. Time is handed in.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 pub struct Lobby {
-    most: usize,
+    most: AtomicUsize,
     inside: Mutex<Inside>,
 }
 
@@ -26,13 +27,18 @@ const AT_LEAST: Duration = Duration::from_secs(1);
 
 impl Lobby {
     pub fn new(most: usize) -> Self {
-        Self { most, inside: Mutex::default() }
+        Self { most: AtomicUsize::new(most), inside: Mutex::default() }
+    }
+
+    /// Whoever is in stays.
+    pub fn set(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// `None`: it is full of others that have only just come.
     pub(super) fn enter(self: &Arc<Self>, now: Instant) -> Option<Guest> {
         let mut inside = self.inside();
-        if inside.guests.len() >= self.most {
+        if inside.guests.len() >= self.most.load(Ordering::Relaxed) {
             let oldest = inside.guests.first_entry()?;
             if now.saturating_duration_since(oldest.get().0) < AT_LEAST {
                 return None;

@@ -13,6 +13,7 @@ mod greet;
 mod heal;
 mod inbound;
 mod kill;
+mod limits;
 mod listen;
 mod lobby;
 mod prepare;
@@ -24,24 +25,28 @@ mod serve;
 mod stalled;
 mod stopwatch;
 mod throttle;
+mod tls;
+mod travel;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use desk::Desks;
 pub use end::End;
+pub use limits::Limits;
 pub use listen::listen;
 pub use lobby::Lobby;
 pub use throttle::Throttle;
+pub use tls::ClientTls;
+pub use travel::{Departure, Departures, Traveller, arrive};
 
 use crate::auth::Tokens;
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::net::{ClientSideTls, Engines, Shelf};
+use crate::net::{Engines, Shelf};
 use crate::registry::Registry;
 use crate::secrets::Vault;
 use crate::session::Library;
@@ -57,24 +62,16 @@ pub struct Shared {
     pub desks: Desks,
     pub library: Arc<Library>,
     pub engines: Arc<Engines>,
-    /// Another certificate takes the place of the one before.
-    pub tls: Option<ArcSwap<ClientSideTls>>,
-    pub tls_required: bool,
-    /// Of every client, whatever the secrets ask of its user.
-    pub certificate_required: bool,
-    /// Other keys take the place of those before; `None`: nobody logs in with a token.
-    pub tokens: Option<ArcSwap<Tokens>>,
+    /// Another certificate, or another mode, takes the place of the one before.
+    pub tls: ArcSwap<ClientTls>,
+    /// Other keys take the place of those before; empty: nobody logs in with a token.
+    pub tokens: ArcSwapOption<Tokens>,
     pub limits: Limits,
     /// Clients that are logged in.
     pub clients: AtomicUsize,
     /// And those that are not yet.
     pub lobby: Arc<Lobby>,
     pub throttle: Throttle,
-}
-
-#[derive(Clone, Debug)]
-pub struct Limits {
-    pub max_connections: usize,
-    pub login_timeout: Option<Duration>,
-    pub borrow_timeout: Duration,
+    /// Set, clients at rest go there when they are woken.
+    pub departures: ArcSwapOption<Departures>,
 }

@@ -133,7 +133,7 @@ impl Session {
                 }
                 self.tell_state();
                 self.count_state(self.ledger.statements.len(), self.ledger.pins());
-                if let Some(doom) = self.presence.doomed().filter(|doom| self.must_end(*doom)) {
+                if let Some(doom) = self.presence.doomed().filter(|doom| self.must_leave(*doom)) {
                     let end = Box::pin(self.take_leave(doom)).await;
                     return (self, end);
                 }
@@ -172,6 +172,9 @@ impl Session {
                     Ok(Awake::ByClient) => {}
                     Ok(Awake::ByBell) => {
                         let doom = self.presence.doomed();
+                        if doom.is_none_or(|doom| doom == Doom::Draining) && self.depart() {
+                            return Err(End::Moved);
+                        }
                         if let Some(doom) = doom.filter(|doom| self.must_end(*doom)) {
                             return Err(Box::pin(self.take_leave(doom)).await);
                         }
@@ -200,6 +203,12 @@ impl Session {
 
     fn must_end(&self, doom: Doom) -> bool {
         !doom.is_patient() || !self.ledger.in_transaction()
+    }
+
+    /// Who may go over to another process looks whether it can when it is woken next.
+    fn must_leave(&self, doom: Doom) -> bool {
+        let may_go_over = doom == Doom::Draining && self.shared.departures.load().is_some();
+        self.must_end(doom) && !may_go_over
     }
 
     async fn take_leave(&mut self, doom: Doom) -> End {
@@ -347,7 +356,7 @@ impl Session {
         }
     }
 
-    fn count_state(&mut self, statements: usize, pins: Pins) {
+    pub(super) fn count_state(&mut self, statements: usize, pins: Pins) {
         let metrics = &self.shared.metrics;
         let counted = std::mem::replace(&mut self.told.statements, statements);
         if counted != statements {

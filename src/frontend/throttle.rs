@@ -8,13 +8,16 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::config::LiveDuration;
+
 pub struct Throttle {
-    delay: Duration,
+    delay: LiveDuration,
     /// Failures a minute of one user from one address; 0: as many as they like.
-    most: u32,
+    most: AtomicU32,
     failures: Mutex<HashMap<Source, Count>>,
     hash: RandomState,
 }
@@ -44,17 +47,25 @@ const MOST_SOURCES: usize = 16_384;
 impl Throttle {
     pub fn new(delay: Duration, most: u32) -> Self {
         let (failures, hash) = (Mutex::default(), RandomState::new());
+        let (delay, most) = (LiveDuration::new(delay), AtomicU32::new(most));
         Self { delay, most, failures, hash }
+    }
+
+    /// What was counted stays counted.
+    pub fn set(&self, delay: Duration, most: u32) {
+        self.delay.set(delay);
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Has this user failed too often from there?
     pub(super) fn is_blocked(&self, peer: &str, user: &str, now: Instant) -> bool {
-        if self.most == 0 {
+        let most = self.most.load(Ordering::Relaxed);
+        if most == 0 {
             return false;
         }
         let source = Source { address: address(peer), user: Some(self.hash.hash_one(user)) };
         let failures = self.failures();
-        failures.get(&source).is_some_and(|it| it.is_young(now) && it.failures >= self.most)
+        failures.get(&source).is_some_and(|it| it.is_young(now) && it.failures >= most)
     }
 
     /// A login has failed; returns how long its answer is to be held back.
@@ -67,12 +78,12 @@ impl Throttle {
                 failures.clear();
             }
         }
-        if self.most > 0 {
+        if self.most.load(Ordering::Relaxed) > 0 {
             let user = Some(self.hash.hash_one(user));
             count(&mut failures, Source { address, user }, now);
         }
         let all = count(&mut failures, Source { address, user: None }, now);
-        if all > FREE { self.delay } else { Duration::ZERO }
+        if all > FREE { self.delay.get() } else { Duration::ZERO }
     }
 
     fn failures(&self) -> MutexGuard<'_, HashMap<Source, Count>> {

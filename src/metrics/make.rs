@@ -55,17 +55,14 @@ impl Make<'_> {
         family(values, SPARE, |value| vec.get_metric_with_label_values(&[value]))
     }
 
-    /// The same, where nothing can be on no list.
-    pub(super) fn gauges_of(
+    /// One for each name there will be.
+    pub(super) fn gauges_by_name(
         &self,
         name: &str,
         help: &str,
         label: &str,
-        values: &[&str],
-    ) -> Result<Family<IntGauge>, Error> {
-        let vec = self.register(IntGaugeVec::new(Opts::new(name, help), &[label])?)?;
-        let first = values.first().copied().unwrap_or(SPARE);
-        family(values, first, |value| vec.get_metric_with_label_values(&[value]))
+    ) -> Result<IntGaugeVec, Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), &[label])?)
     }
 
     pub(super) fn by<L: Label>(&self, name: &str, help: &str, label: &str) -> Result<By<L>, Error> {

@@ -6,6 +6,7 @@
 
 mod borrow;
 mod client;
+mod config;
 mod counted;
 mod distribution;
 mod family;
@@ -14,6 +15,7 @@ mod make;
 mod secrets;
 mod server;
 mod session;
+mod targets;
 mod tasks;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use prometheus::{Registry, TextEncoder};
 
 pub use borrow::Borrow;
 pub use client::Client;
+pub use config::Config;
 pub use counted::Counted;
 pub use distribution::Distribution;
 pub use family::{By, Family, Label};
@@ -33,6 +36,7 @@ use make::Make;
 pub use secrets::Secrets;
 pub use server::Server;
 pub use session::Session;
+pub use targets::{Target, Targets};
 
 /// The type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -45,6 +49,7 @@ pub struct Metrics {
     pub borrow: Borrow,
     pub session: Session,
     pub secrets: Secrets,
+    pub config: Config,
     pub errors: By<Side>,
 }
 
@@ -61,8 +66,9 @@ impl Metrics {
         let borrow = Borrow::new(&make)?;
         let session = Session::new(&make, labels)?;
         let secrets = Secrets::new(&make)?;
+        let config = Config::new(&make)?;
         let errors = make.by("tidegate_errors_total", "Errors, by whose fault.", "side")?;
-        Ok(Arc::new(Self { registry, client, server, borrow, session, secrets, errors }))
+        Ok(Arc::new(Self { registry, client, server, borrow, session, secrets, config, errors }))
     }
 
     /// Has the tasks of the process counted whenever the metrics are read.

@@ -3,7 +3,7 @@
 use prometheus::{Error, IntCounter, IntGauge};
 
 use super::make::Make;
-use super::{By, DialOutcome, Family, Labels, ServerState};
+use super::{By, DialOutcome, Family, Labels, ServerState, Targets};
 
 #[derive(Debug)]
 pub struct Server {
@@ -15,9 +15,7 @@ pub struct Server {
     pub closes: Family,
     /// On all connections.
     pub statements: IntGauge,
-    /// 1 or 0, by the target's place.
-    pub targets_up: Family<IntGauge>,
-    pub targets_primary: Family<IntGauge>,
+    pub targets: Targets,
     pub failovers: IntCounter,
 }
 
@@ -48,16 +46,17 @@ impl Server {
                 "tidegate_server_statements",
                 "Prepared statements on all connections to targets now.",
             )?,
-            targets_up: make.gauges_of(
-                "tidegate_target_up",
-                "1 while the target answers, where there are several.",
-                "target",
-                labels.targets,
-            )?,
-            targets_primary: make.gauges_of(
-                "tidegate_target_primary",
-                "1 for the target that takes the statements.",
-                "target",
+            targets: Targets::new(
+                make.gauges_by_name(
+                    "tidegate_target_up",
+                    "1 while the target answers, where there are several.",
+                    "target",
+                )?,
+                make.gauges_by_name(
+                    "tidegate_target_primary",
+                    "1 for the target that takes the statements.",
+                    "target",
+                )?,
                 labels.targets,
             )?,
             failovers: make.counter(

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
 
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
@@ -53,6 +54,50 @@ impl Listener {
         }
     }
 
+    /// For other processes of the same user only.
+    pub fn bind_private(path: &Path) -> io::Result<Self> {
+        bind_unix(path, 0o600).map(Self::Unix)
+    }
+
+    /// One that was bound before this process came.
+    pub fn adopt(socket: OwnedFd, address: &Address) -> io::Result<Self> {
+        let is_unix = RawSocket::from(socket.try_clone()?).local_addr()?.is_unix();
+        match address {
+            Address::Tcp { .. } if !is_unix => {
+                let listener = StdTcpListener::from(socket);
+                listener.set_nonblocking(true)?;
+                if INHERITS {
+                    tune(&listener)?;
+                }
+                TcpListener::from_std(listener).map(Self::Tcp)
+            }
+            Address::Unix(_) if is_unix => {
+                let listener = StdUnixListener::from(socket);
+                listener.set_nonblocking(true)?;
+                UnixListener::from_std(listener).map(Self::Unix)
+            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "a socket of another kind")),
+        }
+    }
+
+    /// The same socket, for another process to adopt.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Self::Unix(listener) => listener.as_fd().try_clone_to_owned(),
+        }
+    }
+
+    /// The next process of this machine, and its user. Cancel-safe.
+    pub async fn accept_neighbour(&self) -> io::Result<(StdUnixStream, u32)> {
+        let Self::Unix(listener) = self else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a unix socket"));
+        };
+        let (stream, _) = listener.accept().await?;
+        let user = stream.peer_cred()?.uid();
+        Ok((stream.into_std()?, user))
+    }
+
     /// The next client, tuned, and its address. Cancel-safe. An error may be the client's
     /// (it was gone already) or a want of descriptors: wait a little and accept again.
     pub async fn accept(&self) -> io::Result<(Stream, String)> {
@@ -85,6 +130,11 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whose process this is.
+pub fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {

@@ -7,6 +7,7 @@
 
 pub mod compress;
 mod dial;
+mod handover;
 mod handshake;
 mod lever;
 mod listener;
@@ -18,9 +19,10 @@ mod tls;
 
 pub use compress::{Algorithm, Engines};
 pub use dial::connect;
+pub use handover::Handover;
 pub use handshake::{Handshake, HandshakeError, LOGIN_PACKET};
 pub use lever::Lever;
-pub use listener::Listener;
+pub use listener::{Listener, own_user};
 pub use packets::read_packet;
 pub use shelf::Shelf;
 pub use socket::Socket;

@@ -2,7 +2,9 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::net::TcpStream as StdTcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -75,6 +77,28 @@ impl Socket {
             Io::Unix(unix) => unix.try_read(&mut [0]),
         };
         matches!(found, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    pub(super) fn share(&self) -> io::Result<OwnedFd> {
+        match &self.io {
+            Io::Tcp(tcp) => tcp.as_fd().try_clone_to_owned(),
+            Io::Unix(unix) => unix.as_fd().try_clone_to_owned(),
+        }
+    }
+
+    pub(super) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        let is_unix = SockRef::from(&socket).local_addr()?.is_unix();
+        let io = if is_unix {
+            let unix = StdUnixStream::from(socket);
+            unix.set_nonblocking(true)?;
+            Io::Unix(UnixStream::from_std(unix)?)
+        } else {
+            let tcp = StdTcpStream::from(socket);
+            tcp.set_nonblocking(true)?;
+            Io::Tcp(TcpStream::from_std(tcp)?)
+        };
+        // What is in its buffers is not known here.
+        Ok(Self { io, filled: true })
     }
 
     /// A unix socket needs nothing.

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -97,6 +98,17 @@ impl Stream {
     /// The other end, for logs and the list of clients.
     pub fn peer(&self) -> String {
         self.socket().peer()
+    }
+
+    /// The socket, for another process to go on with; `None` where more than that is to be gone on with.
+    pub fn share_plain(&self) -> Option<OwnedFd> {
+        let Self::Plain(socket) = self else { return None };
+        socket.share().ok()
+    }
+
+    /// One that another process has begun. To be called on the runtime.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        Socket::adopt(socket).map(Self::Plain)
     }
 
     /// Protocol version and cipher suite, named as `Ssl_version` and IANA do.

@@ -239,7 +239,7 @@ impl Pool {
         let waiting = self.0.waiting.fetch_add(1, Ordering::Relaxed);
         let queued = Queued(self);
         self.0.metrics.borrow.waiting.inc();
-        if waiting >= self.0.limits.max_waiting {
+        if waiting >= self.0.limits.max_waiting() {
             return Err(BorrowError::QueueFull { waiting });
         }
         Ok(queued)

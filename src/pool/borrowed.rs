@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::rack::Seated;
@@ -95,8 +96,8 @@ impl Borrowed {
             self.pool.retire(live, CloseReason::MaxLifetime);
         } else if inner.seats.is_closed() {
             self.pool.retire(live, CloseReason::Shutdown);
-        } else if !self.pool.stands() {
-            self.pool.retire(live, CloseReason::Demoted);
+        } else if let Some(reason) = inner.standing.objection(live.era) {
+            self.pool.retire(live, reason);
         } else {
             inner.metrics.server.connections.of(ServerState::Idle).inc();
             // On the shelf before the seat is free: who gets the seat finds it there.
@@ -142,7 +143,7 @@ impl Pool {
     /// In a pool too small for a side connection the statement runs to its end; the permit is held
     /// for as long.
     fn abandon(&self, live: Live, account: Arc<crate::secrets::Account>, reason: CloseReason) {
-        if self.0.limits.max_connections < super::SIDE_FROM {
+        if !self.0.has_side.load(Ordering::Relaxed) {
             return self.retire(live, reason);
         }
         self.0.metrics.server.closes.at(reason as usize).inc();
@@ -163,15 +164,16 @@ impl Pool {
     pub(super) fn is_too_old(&self, connection: &Connection, now: Instant) -> bool {
         let age = now.saturating_duration_since(connection.opened);
         // The usual answer, without arithmetic.
-        age > self.0.limits.max_lifetime / 2 && age > self.lifetime_of(connection)
+        let longest = self.0.limits.max_lifetime.get();
+        age > longest / 2 && age > lifetime_of(connection, longest)
     }
+}
 
-    /// `max_lifetime`, less up to a tenth, by the connection's own id: those that were dialed
-    /// together do not end together.
-    fn lifetime_of(&self, connection: &Connection) -> Duration {
-        let jitter = f64::from(connection.id.wrapping_mul(2_654_435_761) >> 16) / 65_536.0 / 10.0;
-        self.0.limits.max_lifetime.mul_f64(1.0 - jitter)
-    }
+/// The longest, less up to a tenth, by the connection's own id: those that were dialed together do
+/// not end together.
+fn lifetime_of(connection: &Connection, longest: Duration) -> Duration {
+    let jitter = f64::from(connection.id.wrapping_mul(2_654_435_761) >> 16) / 65_536.0 / 10.0;
+    longest.mul_f64(1.0 - jitter)
 }
 
 impl Deref for Borrowed {

@@ -27,9 +27,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Gate {
-    pub fn new(usable: usize) -> Self {
-        let dialing = Semaphore::new(AT_ONCE.min(usable).max(1));
-        Self { dialing, backoff: Mutex::default() }
+    pub fn new() -> Self {
+        Self { dialing: Semaphore::new(AT_ONCE), backoff: Mutex::default() }
     }
 
     /// `Err`: not before then. While the target is failing, each admission moves the next one
@@ -79,7 +78,7 @@ mod tests {
 
     #[test]
     fn one_at_a_time_looks_whether_a_failing_target_is_back() {
-        let gate = Gate::new(8);
+        let gate = Gate::new();
         let start = Instant::now();
         assert!(gate.admit(start).is_ok());
         assert!(gate.admit(start).is_ok());

@@ -46,6 +46,16 @@ impl Pool {
         self.drop_idle(CloseReason::Shutdown);
     }
 
+    /// Of a target that is one no longer, and that nobody uses.
+    pub fn end(&self) {
+        self.0.metrics.server.connections_max.sub(i64::from(self.0.limits.bound()));
+        self.close();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.0.seats.is_closed()
+    }
+
     pub(super) fn drop_idle(&self, reason: CloseReason) {
         let all = lock(&self.0.shelf).sweep(|_, _| Some(reason));
         self.retire_all(all);
@@ -53,13 +63,15 @@ impl Pool {
 
     fn reap(&self, now: Instant) {
         let mut shelf = lock(&self.0.shelf);
-        let mut spare = shelf.len().saturating_sub(self.0.limits.min_idle as usize);
+        let mut spare = shelf.len().saturating_sub(self.0.limits.min_idle());
+        let idle_timeout = self.0.limits.idle_timeout.get();
         let gone = shelf.sweep(|idle, _| {
             if !idle.live.connection.stream.looks_idle() {
                 Some(CloseReason::Dead)
-            } else if spare > 0
-                && now.saturating_duration_since(idle.since) > self.0.limits.idle_timeout
-            {
+            } else if let Some(reason) = self.0.standing.objection(idle.live.era) {
+                // It came back at the moment when this began to be so.
+                Some(reason)
+            } else if spare > 0 && now.saturating_duration_since(idle.since) > idle_timeout {
                 spare -= 1;
                 Some(CloseReason::IdleTimeout)
             } else if self.is_too_old(&idle.live.connection, now) {
@@ -74,7 +86,7 @@ impl Pool {
 
     fn trim(&self) {
         let mut shelf = lock(&self.0.shelf);
-        let mut surplus = shelf.unused().saturating_sub(self.0.limits.max_idle as usize);
+        let mut surplus = shelf.unused().saturating_sub(self.0.limits.max_idle());
         // The oldest lie first.
         let gone = shelf.sweep(|_, _| {
             surplus = surplus.checked_sub(1)?;
@@ -94,11 +106,11 @@ impl Pool {
     /// One connection a round: for `min_idle`, or to see whether a target that failed is back,
     /// which nobody else may be asking.
     async fn warm(&self) {
-        if !self.stands() {
+        if !self.0.standing.stands() {
             return;
         }
         let live = self.usable().saturating_sub(self.0.live.available_permits());
-        let enough = live >= self.0.limits.min_idle as usize && self.trouble().is_none();
+        let enough = live >= self.0.limits.min_idle() && self.trouble().is_none();
         if enough || self.0.gate.admit(Instant::now()).is_err() {
             return;
         }

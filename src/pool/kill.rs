@@ -1,6 +1,7 @@
 //! KILL on a side connection, within the bound.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -50,7 +51,7 @@ impl Pool {
 
     /// Small pools have no side connection of their own: an idle one makes room.
     async fn side_permit(&self) -> Result<OwnedSemaphorePermit, BackendError> {
-        let lane = if self.0.limits.max_connections >= super::SIDE_FROM {
+        let lane = if self.0.has_side.load(Ordering::Relaxed) {
             &self.0.side
         } else {
             if let Some(live) = self.take_oldest() {

@@ -80,8 +80,8 @@ impl Pool {
     }
 
     pub(super) fn shelve(&self, live: Live) {
-        if !self.stands() {
-            return self.retire(live, CloseReason::Demoted);
+        if let Some(reason) = self.0.standing.objection(live.era) {
+            return self.retire(live, reason);
         }
         self.0.metrics.server.connections.of(ServerState::Idle).inc();
         lock(&self.0.shelf).put(live, Instant::now());
@@ -143,6 +143,7 @@ impl Pool {
         let _entered = self.0.gate.enter().await;
         let _counted = Counted::one(self.0.metrics.server.connections.of(ServerState::Dialing));
         let schema = order.schema.as_deref();
+        let era = self.0.standing.era();
         let outcome = self.0.dialer.dial(order.identity.clone(), passwords, schema).await;
         self.0.metrics.server.dials.of(label(&outcome)).inc();
         match outcome {
@@ -150,7 +151,7 @@ impl Pool {
                 self.0.gate.succeeded();
                 self.note_accepted(order, order.is_current(passwords.get(connection.accepted)));
                 self.keep_lever(&connection);
-                Ok(Live { connection: Box::new(connection), permit })
+                Ok(Live { connection: Box::new(connection), permit, era })
             }
             Err(error) => {
                 self.note_failed(order, &error);

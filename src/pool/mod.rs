@@ -5,6 +5,9 @@
 //! included; the permits are the bound that is never passed. Idle connections, each with its
 //! permit, lie on the shelf, where a borrower finds the one that fits best.
 //!
+//! The bound may change while all this goes on (`resize.rs`); the rack only ever grows, and what is
+//! too many of it is parked.
+//!
 //! A connection comes back clean or not at all: a [`Borrowed`] that is dropped without
 //! [`Borrowed::give_back`] closes its connection.
 
@@ -14,12 +17,15 @@ mod error;
 mod gate;
 mod keep;
 mod kill;
+mod limits;
 mod logins;
 mod make;
 mod rack;
 mod reason;
+mod resize;
 mod shed;
 mod shelf;
+mod standing;
 mod view;
 
 use std::collections::HashSet;
@@ -32,6 +38,7 @@ use tokio::sync::{Notify, Semaphore};
 pub use borrow::Want;
 pub use borrowed::Borrowed;
 pub use error::BorrowError;
+pub use limits::Limits;
 pub use reason::CloseReason;
 pub use view::{IdleView, PoolView};
 
@@ -40,38 +47,36 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::Lever;
 use gate::Gate;
-use rack::Rack;
+use limits::LiveLimits;
+use rack::{Rack, Seated};
 use shelf::Shelf;
+use standing::Standing;
 
 /// One target's connections, all users together. Cheap to clone.
 #[derive(Clone)]
 pub struct Pool(Arc<Inner>);
 
-/// Settings with every share resolved against the target's own limit.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The bound, side connections included.
-    pub max_connections: u32,
-    pub max_idle: u32,
-    pub min_idle: u32,
-    pub idle_timeout: Duration,
-    pub max_lifetime: Duration,
-    pub max_waiting: usize,
-}
-
 struct Inner {
     /// The target's place among the targets.
     target: usize,
     dialer: Arc<Dialer>,
-    /// `false`: its target is not the primary. What is idle is closed, and the rest when it comes
-    /// back.
-    stands: AtomicBool,
-    limits: Limits,
+    standing: Standing,
+    limits: LiveLimits,
     seats: deadpool::managed::Pool<Rack>,
+    /// Seats that nobody is to have since the bound was lowered.
+    parked: Mutex<Vec<Seated>>,
+    /// In the hands of who moves the bound.
+    resizing: tokio::sync::Mutex<()>,
+    /// The bound is to be another.
+    told: Notify,
     /// The right of a connection to exist.
     live: Arc<Semaphore>,
+    /// How many of these rights there are.
+    usable: AtomicUsize,
     /// Of those, kept for side connections (KILL), so that a full pool can still be unblocked.
     side: Arc<Semaphore>,
+    /// There is one of them.
+    has_side: AtomicBool,
     shelf: Mutex<Shelf>,
     /// A connection came to the shelf, or a permit became free.
     arrived: Notify,
@@ -97,6 +102,8 @@ struct Live {
     /// Boxed: it changes hands twice a query.
     connection: Box<Connection>,
     permit: tokio::sync::OwnedSemaphorePermit,
+    /// When it was dialed, see [`Pool::renew_all`].
+    era: u32,
 }
 
 /// How long a closed connection's slot may take to become free on the server: a rollback may be
@@ -105,9 +112,6 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A server that closes first does so before it has freed the slot.
 const LINGER: Duration = Duration::from_millis(250);
-
-/// From this bound on, one connection of it is kept for KILL.
-const SIDE_FROM: u32 = 4;
 
 /// Distinct `SET` texts remembered as taken.
 const MOST_PROVEN: usize = 4096;
@@ -120,27 +124,30 @@ impl Pool {
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
     ) -> Self {
-        let bound = limits.max_connections.max(1);
-        let side = u32::from(bound >= SIDE_FROM);
-        let usable = (bound - side) as usize;
-        metrics.server.connections_max.add(i64::from(bound));
+        let (usable, side) = limits.shares();
+        metrics.server.connections_max.add(i64::from(limits.bound()));
         Self(Arc::new(Inner {
             seats: rack::seats(usable),
             live: Arc::new(Semaphore::new(usable)),
-            side: Arc::new(Semaphore::new(side as usize)),
+            usable: AtomicUsize::new(usable),
+            parked: Mutex::default(),
+            resizing: tokio::sync::Mutex::default(),
+            told: Notify::new(),
+            side: Arc::new(Semaphore::new(side)),
+            has_side: AtomicBool::new(side > 0),
             shelf: Mutex::default(),
             arrived: Notify::new(),
             news: Notify::new(),
-            gate: Gate::new(usable),
+            gate: Gate::new(),
             waiting: AtomicUsize::new(0),
             dialing: AtomicUsize::new(0),
             closing: AtomicUsize::new(0),
             levers: Mutex::default(),
             proven: Mutex::default(),
             target,
-            stands: AtomicBool::new(true),
+            standing: Standing::new(),
             dialer,
-            limits,
+            limits: LiveLimits::new(&limits),
             credentials,
             metrics,
             lifecycle,
@@ -155,10 +162,16 @@ impl Pool {
     /// Is its target the one that is to be used? If not, its connections are closed as soon as
     /// nobody needs them.
     pub fn stand(&self, stands: bool) {
-        let stood = self.0.stands.swap(stands, Ordering::AcqRel);
-        if stood && !stands {
+        if self.0.standing.set(stands) {
             self.drop_idle(CloseReason::Demoted);
         }
+    }
+
+    /// Connections are made otherwise from here on: those there are leave as soon as nobody needs
+    /// them.
+    pub fn renew_all(&self) {
+        self.0.standing.begin_era();
+        self.drop_idle(CloseReason::Outdated);
     }
 
     /// Ends every connection: the target is dead, and whoever waits for it waits in vain.
@@ -179,19 +192,16 @@ impl Pool {
         levers.push(Arc::downgrade(lever));
     }
 
-    fn stands(&self) -> bool {
-        self.0.stands.load(Ordering::Acquire)
-    }
-
     /// Connections that sessions may use.
     pub fn usable(&self) -> usize {
-        self.0.seats.status().max_size
+        self.0.usable.load(Ordering::Relaxed)
     }
 
     /// Connections in use, or on their way to somebody.
     pub fn in_use(&self) -> usize {
+        let parked = lock(&self.0.parked).len();
         let seats = self.0.seats.status();
-        seats.size.saturating_sub(seats.available)
+        seats.size.saturating_sub(seats.available).saturating_sub(parked)
     }
 
     /// Connections in use, and statements that wait for one.

@@ -42,7 +42,7 @@ pub(super) fn sit_down(seats: &Pool<Rack>) -> Result<Option<Seated>, Closed> {
 
 pub(super) struct Closed;
 
-/// Never resized: deadpool's own bound is soft under `resize`. The permits are the bound.
+/// Never made smaller: deadpool's own bound is soft under that. The permits are the bound.
 pub(super) fn seats(count: usize) -> Pool<Rack> {
     match Pool::builder(Rack).max_size(count).build() {
         Ok(pool) => pool,

@@ -20,11 +20,13 @@ pub enum CloseReason {
     Demoted,
     /// Its user has another password now, or is in the secrets no longer.
     Rotated,
+    /// The configuration has connections to targets made otherwise now.
+    Outdated,
     Shutdown,
 }
 
 impl CloseReason {
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "doubtful",
         "dead",
         "talking",
@@ -35,6 +37,7 @@ impl CloseReason {
         "reset_failed",
         "demoted",
         "rotated",
+        "outdated",
         "shutdown",
     ];
 }

@@ -46,7 +46,7 @@ impl Pool {
         let idle = lock(&inner.shelf).len();
         let alive = self.usable().saturating_sub(inner.live.available_permits());
         PoolView {
-            bound: inner.limits.max_connections.max(1) as usize,
+            bound: inner.limits.bound() as usize,
             idle,
             borrowed: alive.saturating_sub(idle).saturating_sub(dialing).saturating_sub(closing),
             dialing,

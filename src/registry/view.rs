@@ -43,7 +43,7 @@ pub struct ClientView {
 /// The endpoint a client came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entrance {
-    /// Its place among the endpoints.
+    /// As [`super::Registry::number_of`] gave it for its name.
     pub endpoint: u16,
     pub access: Access,
 }

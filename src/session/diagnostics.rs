@@ -3,11 +3,13 @@
 //! Owns a session's own copy of the diagnostics, since the connection that had them goes to somebody
 //! else. It never decides when they are asked for.
 
+use serde::{Deserialize, Serialize};
+
 use super::hints::{About, Asked};
 use crate::wire::ErrPacket;
 
 /// One line of `SHOW WARNINGS`, in the client's character set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     pub level: Box<[u8]>,
     pub code: u16,
@@ -29,7 +31,7 @@ impl Condition {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Diagnostics {
     pub row_count: i64,
     pub found_rows: u64,

@@ -7,6 +7,7 @@
 mod completion;
 mod conditions;
 mod park;
+mod passport;
 mod request;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 use bytes::Bytes;
+
+pub use passport::Passport;
 
 use completion::{ends_passing_pins, never_ran};
 use request::{forward, refuse, statement_id};

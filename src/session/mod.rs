@@ -19,7 +19,9 @@ pub mod hints;
 pub use defaults::{Defaults, Tracking};
 pub use diagnostics::{Condition, Diagnostics};
 pub use holdings::{Holdings, Inner, Ran};
-pub use ledger::{Answer, Cell, Disposition, Forward, Ledger, Login, Plan, Refusal, Request};
+pub use ledger::{
+    Answer, Cell, Disposition, Forward, Ledger, Login, Passport, Plan, Refusal, Request,
+};
 pub use library::{Library, Statement};
 pub use pin::{Pin, Pins};
 pub use question::Question;

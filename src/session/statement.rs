@@ -91,6 +91,24 @@ impl Statements {
         id
     }
 
+    /// One that had its id before, in another process.
+    pub fn put(&mut self, id: u32, prepared: Prepared) {
+        self.bytes += prepared.bytes();
+        self.by_id.insert(id, prepared);
+    }
+
+    pub fn go_on_from(&mut self, last_id: u32, last: Option<u32>) {
+        (self.last_id, self.last) = (last_id, last);
+    }
+
+    pub fn last_id(&self) -> u32 {
+        self.last_id
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Prepared)> {
+        self.by_id.iter().map(|(id, prepared)| (*id, prepared))
+    }
+
     pub fn last(&self) -> Option<u32> {
         self.last
     }

@@ -33,6 +33,7 @@ pub mod browser;
 pub mod certificates;
 pub mod client;
 pub mod fake;
+pub mod group;
 pub mod island;
 pub mod load;
 pub mod pair;

@@ -166,7 +166,7 @@ impl Tidegate {
         let folder = tempfile::Builder::new().prefix("tidegate-").tempdir().unwrap();
         let mut tidegate = Self { config, ports, process: None, folder };
         tidegate.write_files();
-        tidegate.launch();
+        tidegate.launch(&[]);
         tidegate
     }
 
@@ -176,9 +176,9 @@ impl Tidegate {
         self.write_secrets(&self.config.secrets());
     }
 
-    fn launch(&mut self) {
+    fn launch(&mut self, arguments: &[&str]) {
         let mut command = Command::new(program());
-        command.arg("run").arg("--config").arg(self.config_path());
+        command.arg("run").arg("--config").arg(self.config_path()).args(arguments);
         command.envs(self.config.environment.iter().map(|(name, value)| (name, value)));
         self.process = Some(Leashed::start(&command, self.folder.path(), &self.log_path()));
     }
@@ -255,10 +255,13 @@ impl Tidegate {
         fs::rename(next, self.secrets_path()).unwrap();
     }
 
-    /// Rewrites the configuration with what `change` makes of it, ports unchanged; a `HUP` makes
-    /// Tidegate read it.
+    /// Rewrites the configuration with what `change` makes of it, ports unchanged; Tidegate reads it
+    /// soon, and at a `HUP` at once.
     pub fn rewrite(&mut self, change: impl FnOnce(Config) -> Config) {
         self.config = change(self.config.clone());
+        for _ in self.ports.endpoints.len()..self.config.endpoints.len() {
+            self.ports.endpoints.push(free_port());
+        }
         self.write_files();
     }
 
@@ -326,8 +329,15 @@ impl Tidegate {
 
     /// With the same ports and files, after it has ended.
     pub fn restart(&mut self) {
-        self.launch();
+        self.launch(&[]);
         self.until_ready();
+    }
+
+    /// Starts another process of the same configuration that takes over, and returns the old one.
+    pub fn take_over(&mut self) -> Leashed {
+        let old = self.process.take().expect("tidegate runs");
+        self.launch(&["--takeover"]);
+        old
     }
 }
 

@@ -37,13 +37,19 @@ pub struct HttpState {
     pub lookout: Arc<Lookout>,
 }
 
-/// Serves until the process stops; while it drains, operators still see it drain.
+/// Serves until the process stops: while it drains, operators still see it drain, but where another
+/// process listens in its place.
 pub async fn serve(listener: Listener, state: HttpState, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
-    let late = stopping.clone();
+    let (late, relieved) = (stopping.clone(), lifecycle.relieved());
     let service = router(state, lifecycle).into_make_service_with_connect_info::<Caller>();
-    let serving =
-        axum::serve(Doors(listener), service).with_graceful_shutdown(stopping.cancelled_owned());
+    let over = async move {
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = relieved.cancelled() => {}
+        }
+    };
+    let serving = axum::serve(Doors(listener), service).with_graceful_shutdown(over);
     let cut = async {
         late.cancelled().await;
         tokio::time::sleep(LAST_ANSWER).await;
@@ -112,6 +118,7 @@ async fn render(State(door): State<Arc<Door>>) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -122,7 +129,7 @@ mod tests {
     use crate::admin::status::Status;
     use crate::backend::Credentials;
     use crate::cluster::{Cluster, Rules};
-    use crate::config;
+    use crate::config::{self, InForce};
     use crate::metrics::Labels;
     use crate::registry::Registry;
     use crate::secrets::{Secrets, Vault};
@@ -148,6 +155,8 @@ mod tests {
             failover: config::Failover::default(),
             reads: false,
         };
+        let text = "[[endpoint]]\n[[target]]\n[client]\nmax_connections = 10";
+        let settings = config::parse(Path::new("t.toml"), text, std::iter::empty()).unwrap();
         let vault = Arc::new(Vault::new(Secrets::default()));
         let credentials = Arc::new(Credentials::new(vault));
         let cluster = Cluster::new(Vec::new(), rules, credentials, metrics.clone(), life.clone());
@@ -156,8 +165,7 @@ mod tests {
             cluster: Arc::new(cluster),
             registry: Arc::new(Registry::new()),
             lifecycle: life.clone(),
-            max_clients: 10,
-            endpoints: vec!["default".to_owned()],
+            settings: Arc::new(InForce::from_pointee(settings)),
         });
         life.spawn("lookout", lookout.clone().keep());
         let state = HttpState { metrics: metrics.clone(), ready: Arc::new(ready), lookout };

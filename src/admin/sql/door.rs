@@ -42,12 +42,15 @@ const OFFERED: Capabilities = CANONICAL
     .union(Capabilities::CLIENT_CONNECT_WITH_DB)
     .union(Capabilities::CLIENT_INTERACTIVE);
 
-/// Serves until the process stops: while it drains, operators still see it drain.
+/// Serves until the process stops: while it drains, operators still see it drain, but where another
+/// process listens in its place.
 pub async fn listen(listener: Listener, console: Arc<Console>) {
     let stopping = console.rooms.lifecycle.stopping();
+    let relieved = console.rooms.lifecycle.relieved();
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => return,
+            () = relieved.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -105,7 +108,7 @@ impl Guest {
         let Ok(login) = Login::parse(&payload) else {
             return self.refuse(&Word::bad_handshake()).await;
         };
-        let mode = self.console.rooms.settings.tls_client.mode;
+        let mode = self.console.rooms.settings.load().tls_client.mode;
         let secure = self.handshake.stream.is_secure() || self.console.local;
         if mode == ClientTlsMode::Required && !secure {
             return self.refuse(&Word::tls_required()).await;

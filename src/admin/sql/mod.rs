@@ -28,7 +28,7 @@ pub use verbs::{Argument, Done, Run, Running, Takes, Verb};
 pub use words::Refusal;
 
 use crate::cluster::Cluster;
-use crate::config::{Address, Settings};
+use crate::config::{Address, InForce};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::ClientSideTls;
@@ -57,7 +57,7 @@ pub struct Rooms {
     pub library: Arc<Library>,
     pub metrics: Arc<Metrics>,
     pub vault: Arc<Vault>,
-    pub settings: Arc<Settings>,
+    pub settings: Arc<InForce>,
     pub lifecycle: Lifecycle,
     pub tls: Arc<Tls>,
 }
@@ -67,7 +67,7 @@ const SEATS: usize = 32;
 
 impl Console {
     pub fn new(rooms: Rooms, verbs: Vec<Verb>) -> Self {
-        let local = rooms.settings.admin.sql.as_ref().is_some_and(Address::is_local);
+        let local = rooms.settings.load().admin.sql.as_ref().is_some_and(Address::is_local);
         Self {
             rooms,
             verbs,

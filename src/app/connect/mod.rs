@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
+use super::boot;
 use super::check::Told;
 use super::cli::Failure;
-use super::{boot, certificates};
 use crate::backend::{BackendError, Dialer, Identity};
 use crate::config::{Settings, Target};
 use crate::lifecycle::Lifecycle;
@@ -77,11 +77,10 @@ impl Visit<'_> {
 
 async fn visit(settings: &Settings, secrets: &Secrets) -> Result<Told, Failure> {
     let metrics = boot::metrics(settings, &Lifecycle::new())?;
-    let tls = certificates::toward_targets(&settings.tls_target)?;
     let logins = logins(secrets);
     let mut visits = Vec::new();
     for target in &settings.targets {
-        let dialer = boot::dialer(target, tls.as_ref(), settings, &metrics);
+        let dialer = boot::dialer(target, settings, &metrics)?;
         let watcher = &settings.failover.username;
         visits.push(Visit { target, watcher, tries: knock(&dialer, &logins).await });
     }

@@ -6,7 +6,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
@@ -22,23 +21,15 @@ use crate::config::{TargetTlsMode, TlsTarget};
 /// Sessions kept to be resumed, one set a server name.
 const SESSIONS: usize = 256;
 
-/// A copy is the same one: what is renewed here is so there.
 #[derive(Clone)]
 pub struct TargetTls {
-    connector: Arc<ArcSwap<TlsConnector>>,
+    connector: TlsConnector,
     mode: TargetTlsMode,
 }
 
 impl TargetTls {
     pub fn new(settings: &TlsTarget) -> Result<Self, TlsError> {
         Self::build(settings, rustls::DEFAULT_VERSIONS)
-    }
-
-    /// The files read again, for connections to come. The mode stays.
-    pub fn renew(&self, settings: &TlsTarget) -> Result<(), TlsError> {
-        let next = connector(settings, rustls::DEFAULT_VERSIONS)?;
-        self.connector.store(Arc::new(next));
-        Ok(())
     }
 
     pub fn mode(&self) -> TargetTlsMode {
@@ -62,7 +53,7 @@ impl TargetTls {
             // An address is sent to nobody, unlike a name.
             Err(_) => ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
-        let tls = self.connector.load_full().connect(name, stream.into_socket()?).await?;
+        let tls = self.connector.connect(name, stream.into_socket()?).await?;
         Ok(Stream::ServerTls(Box::new(tls)))
     }
 
@@ -70,8 +61,7 @@ impl TargetTls {
         settings: &TlsTarget,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Self, TlsError> {
-        let connector = Arc::new(ArcSwap::from_pointee(connector(settings, versions)?));
-        Ok(Self { connector, mode: settings.mode })
+        Ok(Self { connector: connector(settings, versions)?, mode: settings.mode })
     }
 }
 

@@ -249,25 +249,6 @@ async fn a_certificate_of_a_client_is_verified_where_there_is_one() {
     }
 }
 
-#[tokio::test]
-async fn what_is_renewed_toward_servers_counts_for_the_next() {
-    let (ours, other) = (certificate_for("db"), certificate_for("db"));
-    let clients = ClientSideTls::new(&shown(&ours, "cert.pem", "key.pem")).unwrap();
-    let trusting = |folder: &TempDir| TlsTarget {
-        mode: TargetTlsMode::VerifyCa,
-        ca: Some(folder.path().join("ca.pem")),
-        pair: None,
-    };
-    let targets = TargetTls::new(&trusting(&other)).unwrap();
-    assert!(handshake(&clients, &targets, "db").await.is_err());
-    let copy = targets.clone();
-    targets.renew(&trusting(&ours)).unwrap();
-    handshake(&clients, &copy, "db").await.unwrap();
-    fs::write(other.path().join("ca.pem"), "no certificate").unwrap();
-    assert!(targets.renew(&trusting(&other)).is_err());
-    handshake(&clients, &copy, "db").await.unwrap();
-}
-
 #[test]
 fn bad_files_are_named() {
     let dir = certificate_for("db");

@@ -114,8 +114,7 @@ pub fn client(id: u64, console: &Console) -> Option<Table> {
 }
 
 fn row(client: &ClientView, console: &Console) -> Row {
-    let endpoints = &console.rooms.settings.endpoints;
-    let endpoint = endpoints.get(usize::from(client.entrance.endpoint));
+    let endpoint = console.rooms.registry.endpoint(client.entrance.endpoint);
     let access: Access = client.entrance.access;
     let pins: Vec<&str> = client.pins.iter().map(crate::session::Pin::name).collect();
     vec![
@@ -123,7 +122,7 @@ fn row(client: &ClientView, console: &Console) -> Row {
         Cell::text(&client.user),
         Cell::text(&client.peer),
         client.program().into(),
-        endpoint.map(|endpoint| &endpoint.name).into(),
+        endpoint.into(),
         Cell::text(access.as_str()),
         client.schema().into(),
         Cell::text(state(client)),

@@ -58,7 +58,7 @@ pub static CONFIG: Form = Form {
     about: "the configuration in force; nothing that may be a secret",
     columns: &[text("key", "as the file has it"), text("value", "in the file's own notation")],
     rows: |console| {
-        let listing = console.rooms.settings.listing().into_iter();
+        let listing = console.rooms.settings.load().listing().into_iter();
         listing.map(|(key, value)| vec![Cell::Text(key), Cell::Text(value)]).collect()
     },
 };

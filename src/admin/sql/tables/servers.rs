@@ -74,7 +74,10 @@ pub static TARGETS: Form = Form {
         number("server_max_connections", "the server's own"),
         text("last_error", "why it could not be reached when last tried; NULL once it could"),
     ],
-    rows: |console| console.rooms.cluster.view().targets.iter().map(target).collect(),
+    rows: |console| {
+        let view = console.rooms.cluster.view();
+        view.targets.iter().filter(|it| !it.is_gone).map(target).collect()
+    },
 };
 
 fn servers(console: &Console) -> Vec<Row> {
