@@ -22,10 +22,11 @@ test: servers ## every test, those against real servers too
 test-fast: ## the tests that need nothing installed
 	cargo test --locked --lib --bins
 
-soak: ## random input for SECONDS=60, random scripts compared with the server's answers, failovers
+soak: ## random input for SECONDS=60, random scripts compared with the server's answers, failovers, fairness
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) cargo test --locked --test soak -- --nocapture
 	TIDEGATE_REPLAY_SECONDS=$(SECONDS) cargo test --locked --test replay chance -- --nocapture
 	TIDEGATE_FAILOVER_ROUNDS=$$(($(SECONDS) / 3 + 1)) cargo test --locked --test failover_rounds again -- --nocapture
+	TIDEGATE_FAIRNESS_SECONDS=$(SECONDS) cargo test --locked --release --test fairness -- --nocapture --test-threads 1
 
 mutations: servers ## does the replay notice a Tidegate that is wrong? Some ten minutes
 	@tests/mutations/run.sh

@@ -31,7 +31,7 @@ use crate::config::{
 use crate::frontend::{Desks, End, Limits, Lobby, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
-use crate::net::{Engines, Listener, Shelf, TargetTls};
+use crate::net::{Engines, Lifeline, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
 use crate::registry::Registry;
 use crate::secrets::{self, Account, ClientSecret, Secrets, Vault};
@@ -278,8 +278,9 @@ fn share(
     metrics: Arc<Metrics>,
     lifecycle: &Lifecycle,
 ) -> Result<Shared, Failure> {
+    let lifeline = lifeline();
     let cluster = Cluster::new(
-        targets(settings, &metrics)?,
+        targets(settings, &metrics, lifeline.as_ref())?,
         rules(settings),
         Arc::clone(credentials),
         Arc::clone(&metrics),
@@ -288,6 +289,7 @@ fn share(
     Ok(Shared {
         vault,
         cluster: Arc::new(cluster),
+        lifeline,
         registry: Arc::new(Registry::new()),
         library: Library::new(Arc::clone(&metrics), Library::MOST_BYTES),
         metrics,
@@ -321,9 +323,25 @@ pub(super) fn failed_login_delay(client: &config::Client) -> Duration {
     client.failed_login_delay.min(client.login_timeout.unwrap_or(Duration::MAX) / 2)
 }
 
-pub(super) fn targets(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Targets, Failure> {
-    let targets = settings.targets.iter();
-    targets.map(|target| Ok((target.clone(), dialer(target, settings, metrics)?))).collect()
+pub(super) fn targets(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    lifeline: Option<&Arc<Lifeline>>,
+) -> Result<Targets, Failure> {
+    let one = |target: &config::Target| -> Result<_, Failure> {
+        let mut dialer = dialer(target, settings, metrics)?;
+        dialer.lifeline = lifeline.cloned();
+        dialer.reaps_orphans = settings.pool.reap_orphans;
+        Ok((target.clone(), dialer))
+    };
+    settings.targets.iter().map(one).collect()
+}
+
+/// One for the process.
+fn lifeline() -> Option<Arc<Lifeline>> {
+    let taken = Lifeline::take();
+    let why = "what a dead Tidegate has left on a server cannot be told, and is left there";
+    taken.inspect_err(|error| tracing::warn!(%error, "{why}")).ok().map(Arc::new)
 }
 
 pub(super) fn dialer(

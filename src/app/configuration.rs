@@ -158,7 +158,7 @@ impl Configuration {
             let why = "so many targets have come and gone that a restart is needed";
             return Err(mistake(&settings, "target", why.to_owned()));
         }
-        let targets = boot::targets(&settings, &self.shared.metrics)
+        let targets = boot::targets(&settings, &self.shared.metrics, self.shared.lifeline.as_ref())
             .map_err(|error| mistake(&settings, "tls.target", error.to_string()))?;
         Ok(Prepared {
             changes,

@@ -10,11 +10,12 @@ use bytes::BytesMut;
 
 use super::connection::{Connection, Identity};
 use super::learn::Facts;
+use super::orphans;
 use super::{BackendError, ServerStatements};
 use crate::auth::{Plugin, Proof, Prover};
 use crate::config::Address;
 use crate::metrics::Metrics;
-use crate::net::{self, Stream, TargetTls};
+use crate::net::{self, Lifeline, Stream, TargetTls};
 use crate::secrets::Password;
 use crate::session::Defaults;
 use crate::wire::{
@@ -41,6 +42,10 @@ pub struct Dialer {
     pub init_query: Arc<str>,
     /// `pool.pin_filter`, in lower case.
     pub ignored: Arc<[String]>,
+    /// What its connections are tagged with; `None`: no such name could be had.
+    pub lifeline: Option<Arc<Lifeline>>,
+    /// What a dead Tidegate has left is ended.
+    pub reaps_orphans: bool,
     learned: Mutex<HashMap<String, Arc<Facts>>>,
     metrics: Arc<Metrics>,
 }
@@ -54,6 +59,8 @@ impl Dialer {
             severable: AtomicBool::new(false),
             init_query: "".into(),
             ignored: Arc::default(),
+            lifeline: None,
+            reaps_orphans: false,
             learned: Mutex::default(),
             metrics,
         }
@@ -152,7 +159,7 @@ impl Dialer {
             auth_response,
             schema: schema.map(str::to_owned),
             plugin: plugin.name().to_owned(),
-            attributes: attributes(),
+            attributes: self.attributes(),
             zstd_level: None,
         };
         let mut out = BytesMut::with_capacity(512);
@@ -209,6 +216,7 @@ impl Dialer {
             return connection.set_up().await;
         }
         let mut facts = connection.learn().await?;
+        self.end_orphans(connection).await?;
         connection.facts = Arc::new(facts.clone());
         let variables = connection.set_up_after(Some(Command::ResetConnection)).await?;
         let (ignored, setup) = (Arc::clone(&self.ignored), connection.tracking_statement());
@@ -224,6 +232,36 @@ impl Dialer {
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         learned.insert(connection.identity.username.to_string(), facts);
         Ok(())
+    }
+
+    pub fn reaps_orphans(&self) -> bool {
+        self.reaps_orphans && self.lifeline.is_some()
+    }
+
+    /// Those of the connection's account. Not cancel-safe.
+    pub async fn end_orphans(&self, connection: &mut Connection) -> Result<(), BackendError> {
+        let Some(lifeline) = self.lifeline.as_ref().filter(|_| self.reaps_orphans) else {
+            return Ok(());
+        };
+        let ended = connection.end_orphans(lifeline).await?;
+        if ended > 0 {
+            self.metrics.server.orphans.inc_by(ended as u64);
+            let (target, user) = (&self.address, &*connection.identity.username);
+            tracing::warn!(%target, user, ended, "connections of a Tidegate that has died are ended");
+        }
+        Ok(())
+    }
+
+    /// What performance_schema.session_connect_attrs shows of us.
+    fn attributes(&self) -> Vec<(String, String)> {
+        let known = [
+            ("_client_name", "tidegate"),
+            ("_client_version", env!("CARGO_PKG_VERSION")),
+            ("program_name", "tidegate"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let tag = self.lifeline.iter().map(|it| (orphans::TAG.to_owned(), it.name()));
+        known.into_iter().chain(tag).collect()
     }
 }
 
@@ -249,7 +287,7 @@ impl Connection {
             schema: schema.map(str::to_owned),
             collation: u16::from(LOGIN_COLLATION),
             plugin: plugin.name().to_owned(),
-            attributes: attributes(),
+            attributes: dialer.attributes(),
         };
         let mut out = BytesMut::with_capacity(256);
         body.put(&mut out, capabilities);
@@ -323,15 +361,4 @@ fn fresh(
         opened: Instant::now(),
         first_status,
     }
-}
-
-/// What performance_schema.session_connect_attrs shows of us.
-fn attributes() -> Vec<(String, String)> {
-    [
-        ("_client_name", "tidegate"),
-        ("_client_version", env!("CARGO_PKG_VERSION")),
-        ("program_name", "tidegate"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
 }

@@ -5,11 +5,16 @@
 
 mod drain;
 mod elect;
+mod fence;
+mod gtid;
+mod heirs;
 mod hold;
 mod member;
 mod members;
 mod probe;
+mod promotion;
 mod reload;
+mod side;
 mod switchover;
 mod targets;
 mod view;
@@ -35,6 +40,7 @@ use hold::Holds;
 use member::{Means, Member};
 use members::Members;
 use probe::{REFUSED, SHORTEST, look, pace};
+use promotion::Unpromoted;
 
 pub struct Cluster {
     members: Members,
@@ -47,6 +53,8 @@ pub struct Cluster {
     holds: Mutex<Holds>,
     /// In the hands of the one switchover that is under way.
     switching: tokio::sync::Mutex<()>,
+    /// Why no replica takes the place of a dead primary.
+    unpromoted: Mutex<Option<Unpromoted>>,
     rules: ArcSwap<Rules>,
     credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
@@ -91,6 +99,7 @@ impl Cluster {
             writer: AtomicUsize::new(NOBODY),
             holds: Mutex::default(),
             switching: tokio::sync::Mutex::default(),
+            unpromoted: Mutex::default(),
             rules: ArcSwap::from_pointee(rules),
             credentials,
             metrics,
@@ -103,6 +112,7 @@ impl Cluster {
         for member in self.members.iter() {
             self.begin(member.at);
         }
+        self.lifecycle.spawn("promotion", Arc::clone(self).promote_when_safe());
     }
 
     fn begin(self: &Arc<Self>, at: usize) {
@@ -399,6 +409,7 @@ impl Cluster {
                 troubles.push(format!("{} read-only", names(&read_only)));
             }
         }
+        troubles.extend(self.unpromoted().map(|it| format!("no replica is promoted: {}", it.why)));
         (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 

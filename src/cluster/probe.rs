@@ -58,7 +58,7 @@ pub(super) fn pace(interval: Duration, calm: bool) -> Duration {
 const QUESTION: &str = "SELECT @@GLOBAL.read_only, @@GLOBAL.innodb_read_only, ";
 
 /// MySQL 8.0.22, MariaDB 10.5.1; older ones refuse it, and so does any without the privilege.
-const REPLICATION: &str = "SHOW REPLICA STATUS";
+pub(super) const REPLICATION: &str = "SHOW REPLICA STATUS";
 
 /// Places in its answer, the same on both: `…_IO_Running`, `…_SQL_Running`, `Seconds_Behind_…`, and
 /// the id of the source, which on MySQL has a name of its own.

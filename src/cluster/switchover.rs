@@ -8,14 +8,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::Cluster;
 use super::elect::{Lag, Observation};
 use super::member::Member;
-use super::probe::{look, replication, sighting};
-use crate::backend::{BackendError, Connection, Credentials};
+use super::probe::look;
+use super::side::{MARGIN, STEP, Side};
+use crate::backend::{BackendError, Credentials};
 use crate::config::Role;
 use crate::pool::Pool;
 
@@ -77,12 +77,6 @@ pub enum SwitchoverError {
     #[error("Tidegate is stopping")]
     Stopping,
 }
-
-/// Beyond what a step may take by itself: the answer's way.
-const MARGIN: Duration = Duration::from_secs(2);
-
-/// For a step that waits for nothing.
-const STEP: Duration = Duration::from_secs(5);
 
 /// Until what was done is seen, too.
 const SEEN: Duration = Duration::from_secs(5);
@@ -181,7 +175,7 @@ impl Cluster {
         }
     }
 
-    fn identity_of(&self, member: &Member) -> Option<String> {
+    pub(super) fn identity_of(&self, member: &Member) -> Option<String> {
         self.seen().get(member.at)?.seen.as_ref().map(|seen| seen.identity.clone())
     }
 
@@ -206,7 +200,11 @@ impl Cluster {
     }
 
     /// Statements go on once the election knows.
-    async fn until_seen(&self, member: &Member, is_seen: impl Fn(Option<usize>) -> bool) -> bool {
+    pub(super) async fn until_seen(
+        &self,
+        member: &Member,
+        is_seen: impl Fn(Option<usize>) -> bool,
+    ) -> bool {
         let mut topology = self.topology.subscribe();
         member.suspected.notify_one();
         let seen = topology.wait_for(|now| is_seen(now.primary));
@@ -277,173 +275,7 @@ async fn hand_over(
     if applied.as_deref() != Some("0") {
         return Err(SwitchoverError::Behind { name: new.member.name.clone(), waited });
     }
-    if let Err(error) = new.ask("ending its replication", "STOP REPLICA", STEP).await {
-        new.replicate_again(credentials).await;
-        return Err(error);
-    }
-    match new.ask("making it writable", WRITABLE, STEP).await {
-        Ok(_) => {}
-        Err(SwitchoverError::Failed { error: BackendError::Refused(refusal), doing, name }) => {
-            new.replicate_again(credentials).await;
-            let error = BackendError::Refused(refusal);
-            return Err(SwitchoverError::Failed { name, doing, error });
-        }
-        Err(SwitchoverError::Failed { error, name, .. }) => {
-            return Err(SwitchoverError::Doubtful { name, old: old.member.name.clone(), error });
-        }
-        Err(other) => return Err(other),
-    }
-    // It takes writes: what is left is tidiness.
-    if let Err(error) = new.ask("forgetting its source", "RESET REPLICA ALL", STEP).await {
-        tracing::warn!(%error, "after the switchover");
-    }
-    Ok(())
-}
-
-/// On MySQL it takes super_read_only away, too.
-const WRITABLE: &str = "SET GLOBAL read_only = 0";
-
-/// One of the two servers, by its link, which its probe waits for meanwhile.
-struct Side<'a> {
-    member: &'a Member,
-    link: MutexGuard<'a, Option<Connection>>,
-}
-
-impl<'a> Side<'a> {
-    async fn of(member: &'a Member, credentials: &Credentials) -> Result<Self, SwitchoverError> {
-        let mut side = Self { member, link: member.link().await };
-        side.reach(credentials).await?;
-        Ok(side)
-    }
-
-    /// The link that lies there may be dead, and what was lost with it cannot be told afterwards.
-    async fn reach(&mut self, credentials: &Credentials) -> Result<(), SwitchoverError> {
-        if self.ask("asking whether it is there", "SELECT 1", STEP).await.is_ok() {
-            return Ok(());
-        }
-        let made = tokio::time::timeout(STEP, self.member.log_in(credentials)).await;
-        match made.unwrap_or(Err(BackendError::Timeout(STEP))) {
-            Ok(connection) => *self.link = Some(connection),
-            Err(error) => {
-                let (name, doing) = (self.member.name.clone(), "logging in");
-                return Err(SwitchoverError::Failed { name, doing, error });
-            }
-        }
-        Ok(())
-    }
-
-    fn mariadb(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.facts.mariadb)
-    }
-
-    /// The first cell of what it answers.
-    async fn ask(
-        &mut self,
-        doing: &'static str,
-        sql: &str,
-        patience: Duration,
-    ) -> Result<Option<String>, SwitchoverError> {
-        let asked = match self.link.take() {
-            None => Err(std::io::Error::from(std::io::ErrorKind::NotConnected).into()),
-            Some(mut connection) => {
-                let asked = tokio::time::timeout(patience, connection.query(sql)).await;
-                let asked = asked.unwrap_or(Err(BackendError::Timeout(patience)));
-                if matches!(asked, Ok(_) | Err(BackendError::Refused(_))) {
-                    *self.link = Some(connection);
-                }
-                asked
-            }
-        };
-        match asked {
-            Ok(rows) => {
-                Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
-            }
-            Err(error) => {
-                let name = self.member.name.clone();
-                Err(SwitchoverError::Failed { name, doing, error })
-            }
-        }
-    }
-
-    /// The old primary takes writes again, unless the new one may.
-    async fn back(&mut self, error: SwitchoverError, credentials: &Credentials) -> SwitchoverError {
-        if matches!(error, SwitchoverError::Doubtful { .. }) {
-            return error;
-        }
-        let (name, what) = (self.member.name.clone(), Box::new(error));
-        let undone = match self.reach(credentials).await {
-            Ok(()) => self.ask("making it writable again", WRITABLE, STEP).await,
-            Err(error) => Err(error),
-        };
-        match undone {
-            Ok(_) => *what,
-            Err(SwitchoverError::Failed { error, .. }) => {
-                SwitchoverError::Stuck { what, name, error }
-            }
-            Err(other) => other,
-        }
-    }
-
-    async fn replicate_again(&mut self, credentials: &Credentials) {
-        let again = match self.reach(credentials).await {
-            Ok(()) => self.ask("replicating again", "START REPLICA", STEP).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = again {
-            tracing::error!(target = self.member.name, %error, "it does not replicate any more");
-        }
-    }
-
-    fn read_only(&self) -> &'static str {
-        if self.mariadb() { "SET GLOBAL read_only = 1" } else { "SET GLOBAL super_read_only = 1" }
-    }
-
-    /// Sets it to what it is, whatever that is by then.
-    fn same(&self) -> &'static str {
-        if self.mariadb() {
-            "SET GLOBAL read_only = @@GLOBAL.read_only"
-        } else {
-            "SET GLOBAL super_read_only = @@GLOBAL.super_read_only"
-        }
-    }
-
-    /// Looked at once more, with its link in hand: read-only or not, and whose replica.
-    async fn is_still(
-        &mut self,
-        read_only: bool,
-        source: Option<&str>,
-    ) -> Result<(), SwitchoverError> {
-        let moved = || SwitchoverError::Moved(self.member.name.clone());
-        let Some(mut connection) = self.link.take() else { return Err(moved()) };
-        let looked = tokio::time::timeout(STEP, async {
-            let seen = sighting(&mut connection).await?;
-            let told = if source.is_some() { replication(&mut connection).await?.0 } else { None };
-            Ok::<_, BackendError>((seen.read_only, told))
-        });
-        let Ok(Ok((is_read_only, told))) = looked.await else { return Err(moved()) };
-        *self.link = Some(connection);
-        let follows = source.is_none_or(|source| told.as_deref() == Some(source));
-        if is_read_only == read_only && follows { Ok(()) } else { Err(moved()) }
-    }
-
-    fn position(&self) -> &'static str {
-        if self.mariadb() {
-            "SELECT @@GLOBAL.gtid_binlog_pos"
-        } else {
-            "SELECT @@GLOBAL.gtid_executed"
-        }
-    }
-
-    /// 0 once it has all of that.
-    fn applied(&self, position: &str, within: Duration) -> String {
-        let clean: String = position
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | ',' | '_'))
-            .collect();
-        let function =
-            if self.mariadb() { "MASTER_GTID_WAIT" } else { "WAIT_FOR_EXECUTED_GTID_SET" };
-        format!("SELECT {function}('{clean}', {:.1})", within.as_secs_f64())
-    }
+    new.take_over(&old.member.name, credentials).await
 }
 
 #[cfg(test)]

@@ -87,8 +87,14 @@ impl Cluster {
     pub fn view(&self) -> ClusterView {
         let topology = self.topology.borrow().clone();
         let seen = self.seen().clone();
+        let unpromoted = self.unpromoted();
         let view = |member: &Member| {
             let mut view = member.view(seen.get(member.at));
+            if let Some(it) = unpromoted.as_ref().filter(|it| it.dead == member.at) {
+                let trouble = view.trouble.iter().map(String::as_str);
+                let why = format!("no replica is promoted: {}", it.why);
+                view.trouble = Some(trouble.chain([&*why]).collect::<Vec<_>>().join("; "));
+            }
             view.standing = if topology.drained.contains(&member.at) {
                 Standing::Drained
             } else {

@@ -75,7 +75,7 @@ fn effect(key: &str) -> Option<Effect> {
         | (
             "failover",
             "probe_interval" | "probe_timeout" | "failures" | "max_replica_lag"
-            | "read_only_fallback" | "username",
+            | "read_only_fallback" | "username" | "promote" | "fence_command" | "fence_timeout",
         )
         | ("client.tokens", "keys" | "issuer" | "audience" | "user_claim" | "leeway")
         | ("tls.client", "mode" | "certificate" | "key" | "ca" | "require_certificate")
@@ -83,7 +83,7 @@ fn effect(key: &str) -> Option<Effect> {
         | ("admin", "drain_timeout")
         | ("log", "format" | "level") => Effect::Live,
         // What is remembered of each session follows from these two.
-        ("pool", "init_query" | "pin_filter")
+        ("pool", "init_query" | "pin_filter" | "reap_orphans")
         | ("admin", "http" | "sql")
         | ("upgrade", "socket") => Effect::Restart,
         _ => return None,
@@ -107,9 +107,11 @@ pub fn difference(old: &Settings, new: &Settings) -> Vec<Change> {
         }
     }
     let arguments = |it: &Settings| it.secrets_command.as_ref().map(|it| it.arguments.clone());
+    let fences = |it: &Settings| it.failover.fence_command.as_ref().map(|it| it.arguments.clone());
     for (key, same) in [
         ("pool.init_query", old.pool.init_query == new.pool.init_query),
         ("secrets.command", arguments(old) == arguments(new)),
+        ("failover.fence_command", fences(old) == fences(new)),
     ] {
         // What is not shown may differ where what is shown does not.
         if !same && changes.iter().all(|change| change.key != key) {
@@ -125,6 +127,7 @@ pub fn taken_up(old: &Settings, new: &Settings) -> Settings {
     let mut next = new.clone();
     next.pool.init_query.clone_from(&old.pool.init_query);
     next.pool.pin_filter.clone_from(&old.pool.pin_filter);
+    next.pool.reap_orphans = old.pool.reap_orphans;
     next.admin.http.clone_from(&old.admin.http);
     next.admin.sql.clone_from(&old.admin.sql);
     next.upgrade.clone_from(&old.upgrade);
@@ -232,6 +235,7 @@ mod tests {
         max_waiting = 5
         init_query = "SET @a = 1"
         pin_filter = "a"
+        reap_orphans = false
         [client]
         max_connections = 1
         login_timeout = "1s"
@@ -255,6 +259,9 @@ mod tests {
         max_replica_lag = "2s"
         read_only_fallback = false
         username = "watcher"
+        promote = "when_safe"
+        fence_command = ["/bin/fence"]
+        fence_timeout = "1s"
         [tls.client]
         mode = "required"
         certificate = "c"

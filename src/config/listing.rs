@@ -1,12 +1,13 @@
 //! What is in force, key by key, as it would be written in the file.
 //!
 //! Shown to operators. What may hold a secret is left out: the text of `pool.init_query`,
-//! and the arguments of `secrets.command`.
+//! and the arguments of `secrets.command` and `failover.fence_command`.
 
 use std::time::Duration;
 
 use super::choice::Choice;
 use super::duration;
+use super::promotion::FenceCommand;
 use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
     TlsClient, TlsTarget, Upgrade,
@@ -135,6 +136,7 @@ impl Pool {
             max_waiting,
             init_query,
             pin_filter,
+            reap_orphans,
         } = self;
         at.say("max_connections", max_connections);
         at.say("max_idle", max_idle);
@@ -145,6 +147,7 @@ impl Pool {
         at.say("max_waiting", max_waiting);
         at.say("init_query", if init_query.is_empty() { "" } else { HIDDEN });
         at.say("pin_filter", &pin_filter.join(", "));
+        at.say("reap_orphans", reap_orphans);
     }
 }
 
@@ -194,6 +197,8 @@ impl Failover {
             max_replica_lag,
             read_only_fallback,
             username,
+            promote,
+            fence_command,
         } = self;
         at.lasts("probe_interval", *probe_interval);
         at.lasts("probe_timeout", *probe_timeout);
@@ -201,6 +206,13 @@ impl Failover {
         at.lasts("max_replica_lag", *max_replica_lag);
         at.say("read_only_fallback", read_only_fallback);
         at.say("username", username);
+        at.say("promote", promote.as_str());
+        // Its arguments may be what it is let in with.
+        at.path("fence_command", fence_command.as_ref().map(|it| &it.program));
+        at.lasts(
+            "fence_timeout",
+            fence_command.as_ref().map_or(FenceCommand::TIMEOUT, |it| it.timeout),
+        );
     }
 }
 
@@ -286,6 +298,7 @@ mod tests {
             min_idle = 1
             idle_timeout = "1h30m"
             pin_filter = "innodb_strict_mode, @a"
+            reap_orphans = false
             [client]
             login_timeout = "0s"
             max_query = "1s500ms"
@@ -299,6 +312,9 @@ mod tests {
             failures = 9
             read_only_fallback = false
             username = "watcher"
+            promote = "when_safe"
+            fence_command = "/bin/fence"
+            fence_timeout = "9s"
             [tls.client]
             mode = "required"
             certificate = "/c"

@@ -13,6 +13,7 @@ mod live;
 mod mistake;
 mod nearest;
 mod overlay;
+mod promotion;
 mod read;
 mod scalar;
 mod section;
@@ -30,6 +31,7 @@ pub use listing::HIDDEN;
 pub use live::LiveDuration;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use nearest::nearest;
+pub use promotion::{FenceCommand, Promote};
 pub use settings::{
     Access, Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, LogFormat, LogLevel,
     Pool, Role, SecretsCommand, Settings, Target, TargetTlsMode, TlsClient, TlsTarget, Upgrade,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::mistake::{Mistake, Mistakes, Place};
+use super::promotion::promotion;
 use super::scalar;
 use super::section::Section;
 use super::settings::{
@@ -27,7 +28,7 @@ pub(super) fn settings(
     let (secrets, secrets_command) = secrets(root.child("secrets"), base, &mut found);
     let pool = pool(root.child("pool"), &mut found);
     let client = client(root.child("client"), base, &mut found);
-    let failover = failover(root.child("failover"), &mut found);
+    let failover = failover(root.child("failover"), base, &mut found);
     let mut tls = root.child("tls");
     let tls_client = tls_client(tls.child("client"), base, &mut found);
     let tls_target = tls_target(tls.child("target"), base, &mut found);
@@ -160,6 +161,7 @@ fn pool(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Pool {
         ),
         init_query: section.value("init_query", default.init_query, scalar::text),
         pin_filter: section.value("pin_filter", default.pin_filter, scalar::variables),
+        reap_orphans: section.value("reap_orphans", default.reap_orphans, scalar::flag),
     };
     let sound = section.sound(&["max_connections", "max_idle", "min_idle"]);
     if let (true, Some((key, why))) = (sound, too_many_idle(&pool)) {
@@ -228,8 +230,9 @@ fn client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> Cl
     client
 }
 
-fn failover(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Failover {
+fn failover(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> Failover {
     let default = Failover::default();
+    let (promote, fence_command) = promotion(&mut section, base);
     let failover = Failover {
         probe_interval: section.value("probe_interval", default.probe_interval, scalar::duration),
         probe_timeout: section.value("probe_timeout", default.probe_timeout, scalar::duration),
@@ -245,6 +248,8 @@ fn failover(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Failover {
             scalar::flag,
         ),
         username: section.value("username", default.username, scalar::text),
+        promote,
+        fence_command,
     };
     found.extend(section.close());
     failover

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::choice::Choice;
-use super::{Address, Mistakes, Share, Source, TokenRules};
+use super::{Address, FenceCommand, Mistakes, Promote, Share, Source, TokenRules};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -132,6 +132,8 @@ pub struct Pool {
     /// Variables whose changes are neither restored nor a reason to hold a connection, in lower
     /// case; user variables with their `@`.
     pub pin_filter: Vec<String>,
+    /// End what a Tidegate on this machine has left on the server that is known to have died.
+    pub reap_orphans: bool,
 }
 
 impl Default for Pool {
@@ -146,6 +148,7 @@ impl Default for Pool {
             max_waiting: 10_000,
             init_query: String::new(),
             pin_filter: Vec::new(),
+            reap_orphans: true,
         }
     }
 }
@@ -198,6 +201,9 @@ pub struct Failover {
     /// Who looks at the targets and moves the primary, by the name clients would log in with; empty:
     /// the first account that can log in.
     pub username: String,
+    pub promote: Promote,
+    /// Always there when something may be promoted.
+    pub fence_command: Option<FenceCommand>,
 }
 
 impl Default for Failover {
@@ -209,6 +215,8 @@ impl Default for Failover {
             max_replica_lag: Duration::from_secs(30),
             read_only_fallback: true,
             username: String::new(),
+            promote: Promote::Never,
+            fence_command: None,
         }
     }
 }

@@ -427,6 +427,16 @@ x = 1
             "t.toml:2: secrets.command: expected a text in quotes, found 5",
         );
         told("[secrets]\npath = \"\"", "t.toml:2: secrets.path: a path must not be empty");
+        told(
+            "[failover]\npromote = \"when_safe\"",
+            "t.toml:2: failover.promote: a primary that is silent may still be writing, so none is \
+             promoted unless a program makes sure that it is not: set fence_command too",
+        );
+        told(
+            "[failover]\nfence_command = \"fence\"",
+            "t.toml:2: failover.fence_command: \"fence\" is not a path: write it whole, such as \
+             \"/opt/fence\"",
+        );
     }
 
     #[test]

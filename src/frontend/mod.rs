@@ -46,7 +46,7 @@ use crate::auth::Tokens;
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::net::{Engines, Shelf};
+use crate::net::{Engines, Lifeline, Shelf};
 use crate::registry::Registry;
 use crate::secrets::Vault;
 use crate::session::Library;
@@ -55,6 +55,8 @@ use crate::session::Library;
 pub struct Shared {
     pub vault: Arc<Vault>,
     pub cluster: Arc<Cluster>,
+    /// By which the next process will know that this one has ended; `None`: it will not.
+    pub lifeline: Option<Arc<Lifeline>>,
     pub registry: Arc<Registry>,
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,

@@ -17,6 +17,7 @@ pub struct Server {
     pub statements: IntGauge,
     pub targets: Targets,
     pub failovers: IntCounter,
+    pub orphans: IntCounter,
 }
 
 impl Server {
@@ -62,6 +63,10 @@ impl Server {
             failovers: make.counter(
                 "tidegate_failovers_total",
                 "How often another target became the primary.",
+            )?,
+            orphans: make.counter(
+                "tidegate_orphans_ended_total",
+                "Connections of a dead Tidegate that were ended on a target.",
             )?,
         })
     }

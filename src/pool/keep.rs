@@ -22,6 +22,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A surplus is trimmed after it was one for so long; a burst's connections serve the next burst.
 const SURPLUS_AFTER: u32 = 10;
 
+/// How often it is looked for connections that a dead Tidegate has left.
+const ORPHANS_AFTER: u32 = 30;
+
 impl Pool {
     /// Runs until the pool closes.
     pub async fn keep(self) {
@@ -35,6 +38,9 @@ impl Pool {
             self.renew().await;
             if round.is_multiple_of(SURPLUS_AFTER) {
                 self.trim();
+            }
+            if round.is_multiple_of(ORPHANS_AFTER) {
+                self.look_for_orphans((round / ORPHANS_AFTER) as usize);
             }
             self.warm().await;
         }
@@ -187,7 +193,7 @@ impl Pool {
         }
     }
 
-    async fn dial_if_admitted(
+    pub(super) async fn dial_if_admitted(
         &self,
         order: &Order,
         permit: OwnedSemaphorePermit,

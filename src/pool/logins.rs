@@ -172,6 +172,14 @@ impl Logins {
         }
     }
 
+    /// One of those the target has let in, each in its turn.
+    pub fn taken(&self, turn: usize) -> Option<Arc<str>> {
+        let taken = self.known.iter().filter(|(_, standing)| standing.accepted.is_some());
+        let mut names: Vec<&Arc<str>> = taken.map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.get(turn.checked_rem(names.len())?).map(|name| Arc::clone(name))
+    }
+
     /// One that is in use and to be proven anew.
     pub fn unproven(&self, generation: &Generation, now: Instant) -> Option<Arc<str>> {
         let due = |(username, standing): &(&Arc<str>, &Standing)| {
@@ -264,6 +272,21 @@ mod tests {
         let later = now + PAUSE;
         assert_eq!(logins.admit(&app(2), later), GO);
         assert_eq!(logins.admit(&app(2), later), Admission::Go { earlier_first: true });
+    }
+
+    #[test]
+    fn each_that_was_let_in_has_its_turn() {
+        let (mut logins, now) = (Logins::default(), Instant::now());
+        assert_eq!(logins.taken(7), None);
+        for name in ["b", "a", "c"] {
+            let identity = Identity { username: name.into(), ..app(1) };
+            logins.admit(&identity, now);
+            if name != "c" {
+                logins.accepted(&identity, true, now);
+            }
+        }
+        let names: Vec<_> = (0..3).filter_map(|turn| logins.taken(turn)).collect();
+        assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b", "a"]);
     }
 
     #[test]

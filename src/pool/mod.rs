@@ -20,6 +20,7 @@ mod kill;
 mod limits;
 mod logins;
 mod make;
+mod orphans;
 mod rack;
 mod reason;
 mod resize;
