@@ -2,7 +2,7 @@
 
 SECONDS ?= 60
 
-.PHONY: help lint test test-fast soak mutations demo bench bench-login bench-state bench-micro servers clean-servers
+.PHONY: help lint test test-fast fuzz soak mutations demo bench bench-login bench-state bench-micro servers clean-servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -21,6 +21,14 @@ test: servers ## every test, those against real servers too
 
 test-fast: ## the tests that need nothing installed
 	cargo test --locked --lib --bins
+
+# Finds go to fuzz/corpus, and what breaks to fuzz/artifacts.
+fuzz: ## each fuzz target for SECONDS=60, guided by coverage: takes a nightly compiler and cargo-fuzz
+	@for target in $$(cargo +nightly fuzz list); do \
+		mkdir -p fuzz/corpus/$$target && \
+		cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(SECONDS) -max_len=4096 || exit 1; \
+	done
 
 soak: ## random input for SECONDS=60, random scripts compared with the server's answers, failovers, fairness
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) cargo test --locked --test soak -- --nocapture

@@ -111,6 +111,67 @@ fn one_that_lives_ends_what_another_has_left() {
     }
 }
 
+/// So that connections of a machine that died do, too. A function looks at it out of the proxy's sight.
+#[test]
+fn the_server_closes_ours_in_time_and_clients_do_not_see_it() {
+    const OURS: &str = "1861";
+    const THEIRS: &str = "28800";
+    for flavor in Flavor::installed() {
+        let server = server(flavor);
+        server.root("CREATE FUNCTION app.f() RETURNS INT NO SQL RETURN @@wait_timeout");
+        let tidegate = Tidegate::start(Config::to(&server).section("pool", "max_connections = 2"));
+        let mut client = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        let asked = |client: &mut RawClient, sql: &str| {
+            let rows = client.query(sql).unwrap();
+            rows[0].last().unwrap().clone().unwrap()
+        };
+        let questions = [
+            "SELECT @@wait_timeout",
+            "SELECT @@SESSION.`WAIT_TIMEOUT`",
+            "SHOW VARIABLES LIKE 'wait_timeout'",
+        ];
+        for transaction in [false, true] {
+            for question in questions {
+                assert_eq!(asked(&mut client, "SELECT f()"), OURS, "{flavor:?}");
+                if transaction {
+                    client.query("BEGIN").unwrap();
+                    assert_eq!(asked(&mut client, "SELECT f()"), OURS, "{flavor:?}");
+                }
+                assert_eq!(asked(&mut client, question), THEIRS, "{flavor:?}, {question}");
+                client.query("COMMIT").unwrap();
+            }
+            let prepared = client.prepare("SELECT @@wait_timeout, 1").unwrap();
+            let rows = client.execute(prepared.id, &[]).unwrap();
+            assert_eq!(rows[0][0].as_deref(), Some(THEIRS), "{flavor:?}");
+        }
+        // What a client sets is its own, and nobody else's.
+        client.query("SET wait_timeout = 500").unwrap();
+        let mut other = RawClient::login(tidegate.address(), &Login::app()).unwrap();
+        assert_eq!(asked(&mut other, "SELECT f()"), OURS, "{flavor:?}");
+        assert_eq!(asked(&mut client, "SELECT f()"), "500", "{flavor:?}");
+        assert_eq!(asked(&mut client, "SELECT @@wait_timeout"), "500", "{flavor:?}");
+        client.query("SET wait_timeout = DEFAULT").unwrap();
+        assert_eq!(asked(&mut client, "SELECT @@wait_timeout"), THEIRS, "{flavor:?}");
+        client.reset().unwrap();
+        assert_eq!(asked(&mut client, "SELECT @@wait_timeout"), THEIRS, "{flavor:?}");
+        assert_eq!(asked(&mut client, "SELECT f()"), OURS, "{flavor:?}");
+    }
+}
+
+/// Nobody gets a connection that the server is about to close.
+#[test]
+fn what_the_server_closes_soon_is_closed_before() {
+    for flavor in Flavor::installed() {
+        let server = Server::start(flavor, Options::default().argument("--wait-timeout=8"));
+        let tidegate = Tidegate::start(Config::to(&server).section("pool", "min_idle = 2"));
+        tidegate.until_metric("tidegate_server_closes_total", A_TURN, |closed| closed >= 2.0);
+        let closes = tidegate.metrics();
+        let of =
+            |reason: &str| closes[&format!("tidegate_server_closes_total{{reason=\"{reason}\"}}")];
+        assert!(of("idle_timeout") >= 2.0 && of("dead") == 0.0, "{flavor:?}: {closes:?}");
+    }
+}
+
 #[test]
 fn it_can_be_left_to_the_server() {
     let server = server(Flavor::installed()[0]);

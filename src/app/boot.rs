@@ -1,8 +1,7 @@
 //! From validated settings to a running proxy, floor by floor.
 
-use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -15,25 +14,26 @@ use super::configuration::Configuration;
 use super::doors::Doors;
 use super::log::Log;
 use super::reload::Reload;
+use super::sockets::Sockets;
 use super::source::SecretsSource;
-use super::takeover::{self, Given, Giver, Line};
+use super::takeover::{self, Giver};
 use super::verbs::{Hands, verbs};
 use super::watch::Sight;
-use super::{certificates, check, doors, drain, keys, sweep};
+use super::{certificates, check, drain, keys, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, Address, InForce, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
+    self, Access, InForce, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{Desks, End, Limits, Lobby, Shared, Throttle};
+use crate::frontend::{Desks, End, Limits, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{Engines, Lifeline, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
-use crate::registry::Registry;
+use crate::registry::{Lobby, Registry};
 use crate::secrets::{self, Account, ClientSecret, Secrets, Vault};
 use crate::session::{Library, Pin};
 
@@ -79,30 +79,13 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
     let mut doors = Doors::new(Arc::clone(&shared));
-    let (line, mut given) = taken(&settings, start.takeover).await?;
-    let bound = doors.bind(&settings.endpoints, &mut given).await.map_err(Failure::other)?;
-    let admin = admin(&settings, &mut given).await?;
-    let console = console(&settings, &mut given).await?;
-    let upgrade = upgrade(&settings, &mut given).await?;
-    // Of what this configuration has no more.
-    drop(given);
-
+    let sockets = Sockets::open(&settings, start.takeover, &doors).await?;
     shared.cluster.start();
-    if line.is_some() {
+    if sockets.line.is_some() {
         until_ready(&shared).await;
     }
-    let stop = Arc::new(Notify::new());
-    if let Some((address, listener)) = upgrade {
-        let mut fixed = shared_sockets(&settings, admin.as_ref(), console.as_ref())?;
-        fixed.push((address, listener.share()?));
-        let giver = Giver {
-            sockets: sockets(doors.sockets(), fixed),
-            shared: Arc::clone(&shared),
-            stop: Arc::clone(&stop),
-        };
-        lifecycle.spawn("upgrade", giver.listen(listener));
-    }
-    doors.open(bound, settings.admin.drain_timeout);
+    let endpoints = doors.sockets();
+    doors.open(sockets.endpoints, settings.admin.drain_timeout);
     let in_force = Arc::new(InForce::from_pointee(settings));
     let configuration =
         Configuration::new(Arc::clone(&in_force), Arc::clone(&shared), (doors, start.log), seen);
@@ -114,6 +97,33 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     lifecycle.spawn("certificate", pair.keep(lifecycle.clone()));
     let keys = keys::renewal(Arc::clone(&in_force), Arc::clone(&shared));
     lifecycle.spawn("keys", keys.keep(lifecycle.clone()));
+    let stop = Arc::new(Notify::new());
+    let hands = Hands {
+        shared: Arc::clone(&shared),
+        settings: Arc::clone(&in_force),
+        stop: Arc::clone(&stop),
+        reload: ask,
+    };
+    let_operators_in((sockets.admin, sockets.console), hands);
+    lifecycle.set(Phase::Running);
+    if let Some(line) = sockets.line {
+        // Until it hears of it, the old process goes on.
+        let line = spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
+        tracing::info!("taken over");
+        lifecycle.spawn("arrivals", takeover::receive(line, Arc::clone(&shared)));
+    }
+    if let Some(upgrade) = sockets.upgrade {
+        let (listener, sockets) = upgrade.give(endpoints);
+        let giver = Giver { sockets, shared: Arc::clone(&shared), stop: Arc::clone(&stop) };
+        lifecycle.spawn("upgrade", giver.listen(listener));
+    }
+    drain::until_stopped(&in_force, &shared, stop).await;
+    Ok(())
+}
+
+fn let_operators_in((admin, console): (Option<Listener>, Option<Listener>), hands: Hands) {
+    let (shared, in_force) = (Arc::clone(&hands.shared), Arc::clone(&hands.settings));
+    let lifecycle = &shared.lifecycle;
     if let Some(listener) = admin {
         let lookout = lookout(&in_force, &shared);
         lifecycle.spawn("lookout", Arc::clone(&lookout).keep());
@@ -121,24 +131,9 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
         lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
     }
     if let Some(listener) = console {
-        let hands = Hands {
-            shared: Arc::clone(&shared),
-            settings: Arc::clone(&in_force),
-            stop: Arc::clone(&stop),
-            reload: ask,
-        };
         let console = Console::new(rooms(&shared, &in_force), verbs(hands));
         lifecycle.spawn("console", sql::listen(listener, Arc::new(console)));
     }
-    lifecycle.set(Phase::Running);
-    if let Some(line) = line {
-        // Until it hears of it, the old process goes on.
-        let line = spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
-        tracing::info!("taken over");
-        lifecycle.spawn("arrivals", takeover::receive(line, Arc::clone(&shared)));
-    }
-    drain::until_stopped(&in_force, &shared, stop).await;
-    Ok(())
 }
 
 /// Everything wrong with what a configuration names, and with what this version cannot do yet.
@@ -216,14 +211,13 @@ pub(super) fn known(
     other: Option<&Secrets>,
     vault: &Vault,
 ) -> Result<(), Mistakes> {
-    let mistakes = match other {
-        Some(secrets) => unknown(settings, secrets),
-        None => {
-            let now = vault.current();
-            let mistake = unknown_watcher(settings, |it| now.account(it).is_some());
-            let by_token = without_keys(settings, now.accounts().map(|account| &**account));
-            mistake.into_iter().chain(by_token).collect()
-        }
+    let mistakes = if let Some(secrets) = other {
+        unknown(settings, secrets)
+    } else {
+        let now = vault.current();
+        let mistake = unknown_watcher(settings, |it| now.account(it).is_some());
+        let by_token = without_keys(settings, now.accounts().map(|account| &**account));
+        mistake.into_iter().chain(by_token).collect()
     };
     if mistakes.is_empty() { Ok(()) } else { Err(Mistakes::new(mistakes)) }
 }
@@ -332,9 +326,21 @@ pub(super) fn targets(
         let mut dialer = dialer(target, settings, metrics)?;
         dialer.lifeline = lifeline.cloned();
         dialer.reaps_orphans = settings.pool.reap_orphans;
+        dialer.longest_rest = longest_rest(settings);
         Ok((target.clone(), dialer))
     };
     settings.targets.iter().map(one).collect()
+}
+
+/// Nothing of ours lies longer without a command. `None`: where there is no limit, or it is not to be
+/// told to the server.
+fn longest_rest(settings: &Settings) -> Option<u64> {
+    // Odd, as a client that sets the very same would be shown the server's.
+    const MARGIN: Duration = Duration::from_secs(61);
+    let (pool, client) = (&settings.pool, &settings.client);
+    let limits = [client.idle_timeout?, client.idle_in_transaction_timeout?, pool.idle_timeout];
+    let longest = limits.into_iter().max()? + MARGIN;
+    pool.reap_orphans.then_some(longest.as_secs())
 }
 
 /// One for the process.
@@ -360,22 +366,6 @@ pub(super) fn dialer(
     Ok(dialer)
 }
 
-async fn taken(settings: &Settings, takeover: bool) -> Result<(Option<Line>, Given), Failure> {
-    let given = Given::by_who_started_us()?;
-    if !takeover {
-        return Ok((None, given));
-    }
-    let Some(socket) = settings.upgrade.socket.clone() else {
-        let (place, name) = settings.source().place_of("upgrade", "socket", cli::environment());
-        let why = "--takeover needs the socket of the process it takes over from";
-        return Err(Mistakes::from(Mistake::new(place, name, why)).into());
-    };
-    let said = socket.display().to_string();
-    let taken = spawn_blocking(move || takeover::take(&socket)).await.map_err(Failure::other)?;
-    let taken = taken.map_err(|error| Failure::other(format!("no takeover at {said}: {error}")))?;
-    Ok(taken.map_or((None, given), |(line, given)| (Some(line), given)))
-}
-
 /// For as long as the old process may well go on serving.
 async fn until_ready(shared: &Shared) {
     let ready = async {
@@ -386,71 +376,6 @@ async fn until_ready(shared: &Shared) {
     if tokio::time::timeout(PATIENCE, ready).await.is_err() {
         tracing::warn!("no target is ready yet, and the takeover goes on");
     }
-}
-
-async fn upgrade(
-    settings: &Settings,
-    given: &mut Given,
-) -> Result<Option<(Address, Listener)>, Failure> {
-    let Some(path) = &settings.upgrade.socket else { return Ok(None) };
-    let address = Address::Unix(path.clone());
-    let listener = match given.listener(&address).await? {
-        Some(listener) => listener,
-        None => Listener::bind_private(path).map_err(|error| {
-            Failure::other(format!("cannot listen on {address} (upgrade.socket): {error}"))
-        })?,
-    };
-    Ok(Some((address, listener)))
-}
-
-fn shared_sockets(
-    settings: &Settings,
-    admin: Option<&Listener>,
-    console: Option<&Listener>,
-) -> Result<Vec<(Address, OwnedFd)>, Failure> {
-    let doors = [(&settings.admin.http, admin), (&settings.admin.sql, console)];
-    let shared = doors.into_iter().filter_map(|(address, listener)| {
-        let (address, listener) = (address.clone()?, listener?);
-        Some(listener.share().map(|socket| (address, socket)))
-    });
-    Ok(shared.collect::<Result<_, _>>()?)
-}
-
-/// Those of the endpoints as they are then, and those that stay the same.
-fn sockets(
-    endpoints: Arc<Mutex<doors::Sockets>>,
-    fixed: Vec<(Address, OwnedFd)>,
-) -> Arc<takeover::Sockets> {
-    Arc::new(move || {
-        let endpoints = endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = endpoints
-            .iter()
-            .filter_map(|(address, listener)| Some((address.clone(), listener.upgrade()?.share())));
-        let fixed = fixed.iter().map(|(address, socket)| (address.clone(), socket.try_clone()));
-        open.chain(fixed).collect()
-    })
-}
-
-async fn admin(settings: &Settings, given: &mut Given) -> Result<Option<Listener>, Failure> {
-    let Some(address) = &settings.admin.http else { return Ok(None) };
-    if let Some(listener) = given.listener(address).await? {
-        return Ok(Some(listener));
-    }
-    let bound = Listener::bind_unguarded(address).await;
-    bound.map(Some).map_err(|error| {
-        Failure::other(format!("cannot listen on {address} (admin.http): {error}"))
-    })
-}
-
-async fn console(settings: &Settings, given: &mut Given) -> Result<Option<Listener>, Failure> {
-    let Some(door) = &settings.admin.sql else { return Ok(None) };
-    if let Some(listener) = given.listener(door).await? {
-        return Ok(Some(listener));
-    }
-    let bound = Listener::bind(door).await;
-    bound
-        .map(Some)
-        .map_err(|error| Failure::other(format!("cannot listen on {door} (admin.sql): {error}")))
 }
 
 fn rooms(shared: &Arc<Shared>, settings: &Arc<InForce>) -> Rooms {
@@ -483,10 +408,11 @@ fn lookout(settings: &Arc<InForce>, shared: &Shared) -> Arc<Lookout> {
 }
 
 fn http_state(shared: &Arc<Shared>, lookout: Arc<Lookout>) -> HttpState {
-    let metrics = Arc::clone(&shared.metrics);
+    let (metrics, vault) = (Arc::clone(&shared.metrics), Arc::clone(&shared.vault));
     let shared = Arc::clone(shared);
     HttpState {
         metrics,
+        vault,
         lookout,
         ready: Arc::new(move || match shared.lifecycle.phase() {
             Phase::Starting => Err("starting".into()),

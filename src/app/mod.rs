@@ -17,6 +17,7 @@ mod keys;
 mod log;
 mod reload;
 mod renew;
+mod sockets;
 mod source;
 mod sweep;
 mod takeover;

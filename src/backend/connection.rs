@@ -1,7 +1,7 @@
 //! The connection itself.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
@@ -54,6 +54,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// How long the server lets it lie without a command.
+    pub fn wait_timeout(&self) -> Option<Duration> {
+        let set = self.state.variable("wait_timeout").and_then(|seconds| seconds.parse().ok());
+        set.or(self.facts.wait_timeout).map(Duration::from_secs)
+    }
+
     /// Sends one command and reads its reply, throwing rows away. Not cancel-safe: a connection
     /// dropped half-way must be closed. Not for COM_QUERY, whose shape is the connection's.
     pub async fn command(

@@ -29,6 +29,8 @@ const LOGIN_PACKET: usize = 64 * 1024;
 /// `utf8mb4_general_ci`, which every server of today knows; the setup names the rest.
 const LOGIN_COLLATION: u8 = 45;
 
+const WAIT_TIMEOUT: &str = "wait_timeout";
+
 /// Knows one target: where it is, how to speak TLS with it, and what each account learned there.
 pub struct Dialer {
     pub address: Address,
@@ -46,6 +48,8 @@ pub struct Dialer {
     pub lifeline: Option<Arc<Lifeline>>,
     /// What a dead Tidegate has left is ended.
     pub reaps_orphans: bool,
+    /// In seconds: longer than this no connection lies idle, in use or not.
+    pub longest_rest: Option<u64>,
     learned: Mutex<HashMap<String, Arc<Facts>>>,
     metrics: Arc<Metrics>,
 }
@@ -61,6 +65,7 @@ impl Dialer {
             ignored: Arc::default(),
             lifeline: None,
             reaps_orphans: false,
+            longest_rest: None,
             learned: Mutex::default(),
             metrics,
         }
@@ -217,13 +222,19 @@ impl Dialer {
         }
         let mut facts = connection.learn().await?;
         self.end_orphans(connection).await?;
+        let shorter = |rest: &u64| facts.wait_timeout.is_some_and(|theirs| *rest < theirs);
+        facts.our_wait_timeout = self.longest_rest.filter(shorter);
         connection.facts = Arc::new(facts.clone());
-        let variables = connection.set_up_after(Some(Command::ResetConnection)).await?;
+        let mut variables = connection.set_up_after(Some(Command::ResetConnection)).await?;
+        let is_set = variables.iter().any(|(name, _)| name == WAIT_TIMEOUT);
+        let wait_timeout = facts.our_wait_timeout.filter(|_| !is_set).map(|it| it.to_string());
+        variables.extend(wait_timeout.iter().map(|it| (WAIT_TIMEOUT.to_owned(), it.clone())));
         let (ignored, setup) = (Arc::clone(&self.ignored), connection.tracking_statement());
         let learned = (*facts.defaults).clone();
         // MariaDB returns to that of the login.
         let charset = facts.charset.clone().filter(|_| !facts.mariadb);
-        facts.defaults = Arc::new(Defaults { charset, variables, setup, ignored, ..learned });
+        facts.defaults =
+            Arc::new(Defaults { charset, variables, wait_timeout, setup, ignored, ..learned });
         let facts = Arc::new(facts);
         connection.facts = Arc::clone(&facts);
         let multi_statements = connection.state.multi_statements();

@@ -30,6 +30,8 @@ pub struct Facts {
     pub max_connections: u32,
     /// In seconds.
     pub net_write_timeout: Option<u64>,
+    /// In seconds, of a session that sets none.
+    pub wait_timeout: Option<u64>,
     /// Of a fresh connection.
     pub status: Status,
     /// The comma-separated list.
@@ -38,6 +40,9 @@ pub struct Facts {
     pub session_only: HashSet<String>,
     /// That the login gives this account.
     pub role: Option<String>,
+    /// What is set in its place on ours, so that they end by themselves when we have died; less than
+    /// it.
+    pub our_wait_timeout: Option<u64>,
     /// What its sessions begin with.
     pub defaults: Arc<Defaults>,
 }
@@ -60,6 +65,7 @@ impl Connection {
         facts.max_connections = limits.next().and_then(|most| most.parse().ok()).unwrap_or(0);
         let sql_mode = limits.next().unwrap_or_default();
         facts.net_write_timeout = limits.next().and_then(|seconds| seconds.parse().ok());
+        facts.wait_timeout = limits.next().and_then(|seconds| seconds.parse().ok());
         facts.role = self.role().await?;
         self.learn_collations(&mut facts).await?;
         let names = if facts.mariadb {
@@ -167,8 +173,8 @@ impl Connection {
     }
 }
 
-const LIMITS: &str =
-    "SELECT @@GLOBAL.max_connections, @@GLOBAL.sql_mode, @@GLOBAL.net_write_timeout";
+const LIMITS: &str = "SELECT @@GLOBAL.max_connections, @@GLOBAL.sql_mode, \
+     @@GLOBAL.net_write_timeout, @@GLOBAL.wait_timeout";
 
 const DEFAULT_CHARSET: &str = "SELECT @@GLOBAL.character_set_client, @@GLOBAL.collation_connection";
 

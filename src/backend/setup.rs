@@ -113,9 +113,11 @@ impl Connection {
     fn setup_statement(&self) -> String {
         let canonical = Charset::canonical();
         let Charset { name, collation } = canonical;
+        let wait_timeout = self.facts.our_wait_timeout;
+        let wait_timeout = wait_timeout.map(|it| format!(",wait_timeout={it}")).unwrap_or_default();
         format!(
             "{},character_set_client={name},character_set_results={name},\
-             collation_connection={collation}",
+             collation_connection={collation}{wait_timeout}",
             self.tracking_statement()
         )
     }

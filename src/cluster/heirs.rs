@@ -51,20 +51,21 @@ pub(super) enum Hindrance {
 }
 
 /// Those that may, in the order in which they are to be asked: by what they call themselves, so that
-/// whoever else decides comes to the same one.
+/// whoever else decides comes to the same one. `here`: those that are targets.
 pub(super) fn heirs(
     dead: &Dead,
-    targets: &[Observation],
-    drained: &[usize],
+    seen: &[Observation],
+    (here, drained): (&[usize], &[usize]),
 ) -> Result<Vec<usize>, Hindrance> {
-    if !targets.get(dead.at).is_some_and(|it| it.is_down) {
+    let targets = || here.iter().filter_map(|at| Some((*at, seen.get(*at)?)));
+    if !targets().any(|(at, it)| at == dead.at && it.is_down) {
         return Err(Hindrance::Alive);
     }
-    if targets.iter().any(|it| it.role == Role::Primary) {
+    if targets().any(|(_, it)| it.role == Role::Primary) {
         return Err(Hindrance::Named);
     }
     let mut fit = Vec::new();
-    for (at, target) in targets.iter().enumerate().filter(|(at, _)| *at != dead.at) {
+    for (at, target) in targets().filter(|(at, _)| *at != dead.at) {
         let Some(seen) = target.seen.as_ref().filter(|_| target.strikes == 0) else {
             return Err(Hindrance::Silent(at));
         };
@@ -103,7 +104,7 @@ mod tests {
     }
 
     fn judge(targets: &[Observation]) -> Result<Vec<usize>, Hindrance> {
-        heirs(&dead(targets), targets, &[])
+        heirs(&dead(targets), targets, (&[0, 1, 2], &[]))
     }
 
     fn dead(targets: &[Observation]) -> Dead {
@@ -115,7 +116,11 @@ mod tests {
     #[test]
     fn replicas_of_the_dead_in_an_order_that_all_agree_on() {
         assert_eq!(judge(&three()), Ok(vec![2, 1]));
-        assert_eq!(heirs(&dead(&three()), &three(), &[2]), Ok(vec![1]), "one is drained");
+        assert_eq!(
+            heirs(&dead(&three()), &three(), (&[0, 1, 2], &[2])),
+            Ok(vec![1]),
+            "one is drained"
+        );
         let mut targets = three();
         targets[2].role = Role::Replica;
         assert_eq!(judge(&targets), Ok(vec![1]));
@@ -141,7 +146,17 @@ mod tests {
         targets[2].seen.as_mut().unwrap().source = Some(String::new());
         let mut nameless = Dead::new(0, String::new());
         nameless.note(&targets);
-        assert_eq!(heirs(&nameless, &targets, &[]), Err(Hindrance::NoReplica));
+        assert_eq!(heirs(&nameless, &targets, (&[0, 1, 2], &[])), Err(Hindrance::NoReplica));
+    }
+
+    #[test]
+    fn what_is_a_target_no_longer_does_not_count() {
+        let mut targets = three();
+        targets[1].strikes = 1;
+        let of = |here: &[usize]| heirs(&dead(&targets), &targets, (here, &[]));
+        assert_eq!(of(&[0, 1, 2]), Err(Hindrance::Silent(1)));
+        assert_eq!(of(&[0, 2]), Ok(vec![2]));
+        assert_eq!(of(&[1, 2]), Err(Hindrance::Alive), "nor is it fenced");
     }
 
     #[test]
@@ -154,6 +169,6 @@ mod tests {
         let mut dead = dead(&targets);
         stop(&mut targets[1]);
         dead.note(&targets);
-        assert_eq!(heirs(&dead, &targets, &[]), Ok(vec![1]));
+        assert_eq!(heirs(&dead, &targets, (&[0, 1, 2], &[])), Ok(vec![1]));
     }
 }

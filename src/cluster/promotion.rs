@@ -46,6 +46,8 @@ enum WhyNot {
     Answers(String),
     #[error("there is no failover.fence_command")]
     NoFence,
+    #[error("the targets have just become others")]
+    Regrouped,
     #[error(transparent)]
     Fence(#[from] FenceError),
     #[error("{0:?} does not replicate by GTID from one source")]
@@ -70,11 +72,14 @@ impl Cluster {
         let mut last: Option<Dead> = None;
         while !draining.is_cancelled() {
             let now = topology.borrow_and_update().clone();
+            last = last.filter(|dead| !self.is_gone(dead.at));
             if let Some(at) = now.primary {
                 last = self.place_and_identity(at);
                 self.note_unpromoted(None);
-            } else if let Some(dead) = &mut last {
+            } else if let Some(dead) = last.as_mut().filter(|_| self.promotes()) {
                 self.try_to_promote(dead, &now).await;
+            } else {
+                self.note_unpromoted(None);
             }
             tokio::select! {
                 _ = topology.changed() => {}
@@ -91,10 +96,7 @@ impl Cluster {
 
     async fn try_to_promote(self: &Arc<Self>, dead: &mut Dead, now: &Topology) {
         let is_down = self.seen().get(dead.at).is_some_and(|it| it.is_down);
-        // It may have been taken out of the configuration.
-        let is_target = self.members.iter().any(|member| member.at == dead.at);
-        if !self.promotes() || !is_down || !is_target || now.hold != Hold::Nothing {
-            self.note_unpromoted(None);
+        if !is_down || now.hold != Hold::Nothing {
             return;
         }
         let began = Instant::now();
@@ -128,20 +130,25 @@ impl Cluster {
     /// Whom.
     async fn promote(self: &Arc<Self>, dead: &mut Dead) -> Result<String, WhyNot> {
         let _alone = self.switching.try_lock().map_err(|_| SwitchoverError::UnderWay)?;
-        let rules = self.rules.load_full();
         let gone = self.members.get(dead.at).ok_or(WhyNot::NoReplica)?;
+        let failover = self.rules.load().failover.clone();
         let others: Vec<&Member> = self.members.iter().filter(|it| it.at != gone.at).collect();
         for member in others.iter().copied() {
-            let seen = look(member, &self.credentials, rules.failover.probe_timeout).await;
+            let seen = look(member, &self.credentials, failover.probe_timeout).await;
             self.note(member, seen.ok());
         }
         dead.note(&self.seen());
         let order = self.heirs(dead)?;
         // With more patience than a probe has.
         self.does_not_answer(gone, STEP).await?;
-        let command = rules.failover.fence_command.as_ref().ok_or(WhyNot::NoFence)?;
+        let command = failover.fence_command.as_ref().ok_or(WhyNot::NoFence)?;
+        // A reload may have taken it out, or a target in.
+        let known = |member: &Member| others.iter().any(|it| it.at == member.at);
+        if gone.is_gone() || !self.members.iter().all(|it| it.at == gone.at || known(it)) {
+            return Err(WhyNot::Regrouped);
+        }
         fence(command, &gone.name, gone.address()).await?;
-        self.does_not_answer(gone, rules.failover.probe_timeout).await?;
+        self.does_not_answer(gone, failover.probe_timeout).await?;
 
         let mut sides = Vec::new();
         for member in others {
@@ -167,7 +174,8 @@ impl Cluster {
     fn heirs(&self, dead: &Dead) -> Result<Vec<usize>, WhyNot> {
         let drained = self.topology.borrow().drained.clone();
         let name = |at: usize| self.name_of(at).unwrap_or_default().to_owned();
-        heirs(dead, &self.seen(), &drained).map_err(|hindrance| match hindrance {
+        let here: Vec<usize> = self.members.iter().map(|member| member.at).collect();
+        heirs(dead, &self.seen(), (&here, &drained)).map_err(|hindrance| match hindrance {
             Hindrance::Alive => WhyNot::Answers(name(dead.at)),
             Hindrance::Named => WhyNot::Named,
             Hindrance::Silent(at) => WhyNot::Silent(name(at)),

@@ -52,7 +52,7 @@ fn effect(key: &str) -> Option<Effect> {
     let (section, name) = key.rsplit_once('.')?;
     let section = section.split_once('[').map_or(section, |(section, _)| section);
     Some(match (section, name) {
-        ("endpoint", "name" | "listen" | "access")
+        ("endpoint", "name" | "listen" | "access" | "allow" | "deny" | "proxy_protocol_from")
         | ("target", "name" | "address" | "role")
         | ("secrets", "path" | "command" | "command_timeout")
         | (
@@ -63,6 +63,7 @@ fn effect(key: &str) -> Option<Effect> {
         | (
             "client",
             "max_connections"
+            | "max_connections_per_user"
             | "login_timeout"
             | "idle_timeout"
             | "idle_in_transaction_timeout"
@@ -184,7 +185,9 @@ fn compare(
 /// All of one endpoint or target but its name.
 fn whole(listing: &[(String, String)], prefix: &str) -> String {
     let said = listing.iter().filter_map(|(key, value)| Some((key.strip_prefix(prefix)?, value)));
-    let said = said.filter(|(key, _)| *key != "name").map(|(_, value)| value.as_str());
+    let said = said
+        .filter(|(key, value)| *key != "name" && !value.is_empty())
+        .map(|(_, value)| value.as_str());
     said.collect::<Vec<_>>().join(", ")
 }
 
@@ -238,12 +241,14 @@ mod tests {
         reap_orphans = false
         [client]
         max_connections = 1
+        max_connections_per_user = 7
         login_timeout = "1s"
         idle_timeout = "1s"
         idle_in_transaction_timeout = "1s"
         max_transaction = "1s"
         max_query = "1s"
         max_logging_in = 1
+        max_connections_per_user = 7
         failed_login_delay = "2s"
         max_failed_logins = 1
         [client.tokens]

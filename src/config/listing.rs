@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use super::choice::Choice;
-use super::duration;
 use super::promotion::FenceCommand;
 use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
     TlsClient, TlsTarget, Upgrade,
 };
 use super::tokens::TokenRules;
+use super::{duration, networks};
 
 /// In place of a value that is not shown.
 pub const HIDDEN: &str = "(not shown)";
@@ -108,10 +108,13 @@ impl At<'_> {
 
 impl Endpoint {
     fn list(&self, at: &mut At<'_>) {
-        let Self { name, listen, access } = self;
+        let Self { name, listen, access, allow, deny, proxy_protocol_from } = self;
         at.say("name", name);
         at.say("listen", listen);
         at.say("access", access.as_str());
+        at.say("allow", &networks::text(allow));
+        at.say("deny", &networks::text(deny));
+        at.say("proxy_protocol_from", &networks::text(proxy_protocol_from));
     }
 }
 
@@ -160,6 +163,7 @@ impl Client {
             idle_in_transaction_timeout,
             max_transaction,
             max_query,
+            max_connections_per_user,
             max_logging_in,
             failed_login_delay,
             max_failed_logins,
@@ -171,6 +175,7 @@ impl Client {
         at.limit("idle_in_transaction_timeout", *idle_in_transaction_timeout);
         at.limit("max_transaction", *max_transaction);
         at.limit("max_query", *max_query);
+        at.say("max_connections_per_user", max_connections_per_user);
         at.say("max_logging_in", max_logging_in);
         at.lasts("failed_login_delay", *failed_login_delay);
         at.say("max_failed_logins", max_failed_logins);
@@ -283,6 +288,9 @@ mod tests {
             name = "reads"
             listen = "unix:/run/t.sock"
             access = "read-only"
+            allow = ["10.0.0.0/8", "127.0.0.1"]
+            deny = ["10.6.0.0/16"]
+            proxy_protocol_from = "2001:db8::/32"
             [[endpoint]]
             [[target]]
             address = "[::1]:3307"

@@ -12,6 +12,7 @@ mod listing;
 mod live;
 mod mistake;
 mod nearest;
+mod networks;
 mod overlay;
 mod promotion;
 mod read;

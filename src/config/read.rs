@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::mistake::{Mistake, Mistakes, Place};
+use super::networks::networks;
 use super::promotion::promotion;
 use super::scalar;
 use super::section::Section;
@@ -74,6 +75,9 @@ fn endpoints(
             name: section.value("name", default.name, scalar::name),
             listen: section.value("listen", default.listen, scalar::address),
             access: section.value("access", default.access, scalar::choice),
+            allow: networks(&mut section, "allow"),
+            deny: networks(&mut section, "deny"),
+            proxy_protocol_from: networks(&mut section, "proxy_protocol_from"),
         };
         let same = endpoints.iter().any(|other| other.name == endpoint.name);
         if same && section.sound(&["name"]) {
@@ -208,6 +212,11 @@ fn client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> Cl
             "max_connections",
             default.max_connections,
             scalar::count(1..=10_000_000),
+        ),
+        max_connections_per_user: section.value(
+            "max_connections_per_user",
+            default.max_connections_per_user,
+            scalar::count(0..=10_000_000),
         ),
         max_logging_in: section.value(
             "max_logging_in",

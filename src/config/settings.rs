@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cidr::IpCidr;
+
 use super::choice::Choice;
 use super::{Address, FenceCommand, Mistakes, Promote, Share, Source, TokenRules};
 
@@ -47,6 +49,12 @@ pub struct Endpoint {
     pub name: String,
     pub listen: Address,
     pub access: Access,
+    /// Who may connect; empty: everybody.
+    pub allow: Vec<IpCidr>,
+    /// Who may not, allowed or not.
+    pub deny: Vec<IpCidr>,
+    /// Load balancers that say first for whom they connect.
+    pub proxy_protocol_from: Vec<IpCidr>,
 }
 
 impl Default for Endpoint {
@@ -55,6 +63,9 @@ impl Default for Endpoint {
             name: "default".to_owned(),
             listen: Address::tcp("127.0.0.1", 6033),
             access: Access::ReadWrite,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            proxy_protocol_from: Vec::new(),
         }
     }
 }
@@ -158,6 +169,8 @@ impl Default for Pool {
 pub struct Client {
     /// That are logged in.
     pub max_connections: usize,
+    /// Of one user, where the secrets say nothing else; 0 is no limit.
+    pub max_connections_per_user: u32,
     /// That are not yet.
     pub max_logging_in: usize,
     /// How long the answer to a wrong password is held back, after a few of them.
@@ -177,6 +190,7 @@ impl Default for Client {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_connections_per_user: 0,
             max_logging_in: 10_000,
             failed_login_delay: Duration::from_secs(1),
             max_failed_logins: 0,

@@ -5,13 +5,13 @@ use std::time::Instant;
 use bytes::BytesMut;
 use zeroize::Zeroize;
 
-use super::End;
 use super::greet::{
     fit_for_clients, hold_back, host, identity, ledger_login, log_refusal, verifier,
 };
 use super::inbound::Incoming;
 use super::refuse::Word;
 use super::serve::Session;
+use super::{End, gate};
 use crate::auth::{Nonce, Verdict, Verifier};
 use crate::metrics::LoginOutcome;
 use crate::net::LOGIN_PACKET;
@@ -41,7 +41,7 @@ impl Session {
             let word = Word::blocked(&request.user, host(&peer));
             return self.refuse_and_end(&word, 1, End::Blocked).await;
         }
-        let account = self.shared.vault.current().account(&request.user).cloned();
+        let account = gate::account(&self.shared, &request.user, &peer);
         let (shared, nonce) = (&self.shared, Nonce::random());
         let mut verifier = verifier(shared, nonce, account.clone(), &self.stream);
         let (verdict, mut seq) = self.judge(&mut verifier, &request).await?;
@@ -58,10 +58,13 @@ impl Session {
             return self.refuse_and_end(&word, seq, End::LoginRefused).await;
         };
         self.release_reset().await;
+        let most = self.shared.limits.of_user(&account);
+        if !self.presence.log_in(&account, most) {
+            return self.one_too_many(&Word::user_limit(&account.username, most), seq).await;
+        }
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
         let meaning = Meaning::of(self.capabilities, self.identity.meaning.extended);
         (self.identity, self.secrets) = (identity(&self.shared, &account, meaning), 0);
-        self.presence.set_account(&account);
         self.presence.set_attributes(&request.attributes);
         self.account = account;
         let schema = request.schema.as_deref().filter(|schema| !schema.is_empty());
@@ -92,6 +95,11 @@ impl Session {
         let verdict = verifier.answer_switch(&payload);
         payload.zeroize();
         Ok((verdict, answered.wrapping_add(1)))
+    }
+
+    async fn one_too_many(&mut self, word: &Word, seq: u8) -> Result<(), End> {
+        self.shared.metrics.client.logins.of(LoginOutcome::UserLimit).inc();
+        self.refuse_and_end(word, seq, End::UserLimit).await
     }
 
     async fn refuse_and_end(&mut self, word: &Word, seq: u8, end: End) -> Result<(), End> {

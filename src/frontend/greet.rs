@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use super::listen::Admitted;
 use super::refuse::Word;
 use super::serve::Session;
-use super::{ClientTls, End, Shared};
+use super::{ClientTls, End, Shared, gate};
 use crate::auth::{Channel, Nonce, Plugin, Verdict, Verifier};
 use crate::backend::{self, Facts, Identity};
 use crate::config::Access;
@@ -24,8 +24,8 @@ use crate::registry::{Activity, Entrance, Presence, Wire};
 use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
-    COMPRESSION, Capabilities, Extended, Greeting, Login, Meaning, OFFERED, OkReply, SslRequest,
-    Status, offered, offered_extended,
+    COMPRESSION, Capabilities, Extended, Greeting, Login, Meaning, OFFERED, OkReply, ProxyHeader,
+    SslRequest, Status, offered, offered_extended,
 };
 
 /// What is said while no target has been reached yet.
@@ -150,7 +150,7 @@ impl Guest {
             let word = Word::blocked(&login.user, host(&peer));
             return Err(self.refuse(&word, End::Blocked).await);
         }
-        let account = self.shared.vault.current().account(&login.user).cloned();
+        let account = gate::account(&self.shared, &login.user, &peer);
         let mut verifier = verifier(&self.shared, nonce, account.clone(), &self.handshake.stream);
         let verdict = match self.handshake.judge(&mut verifier, login).await {
             Ok(verdict) => verdict,
@@ -161,7 +161,11 @@ impl Guest {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
             };
             // Before the client knows that its id is good: it may be killed by it at once.
-            self.presence.set_account(&account);
+            let most = self.shared.limits.of_user(&account);
+            if !self.presence.log_in(&account, most) {
+                let word = Word::user_limit(&account.username, most);
+                return Err(self.refuse(&word, End::UserLimit).await);
+            }
             self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
             Ok((account, admitted))
@@ -226,12 +230,15 @@ impl Guest {
     }
 
     async fn broken(&mut self, error: &HandshakeError) -> End {
-        match error {
-            HandshakeError::TooLarge => {
-                self.refuse(&Word::packet_too_large(), End::Malformed).await
+        let word = match error {
+            HandshakeError::TooLarge(Some(header)) if ProxyHeader::begins(*header) => {
+                tracing::info!(peer = %self.presence.peer, "refused a PROXY header");
+                Word::stray_proxy_header()
             }
-            HandshakeError::Io(_) => End::HungUp,
-        }
+            HandshakeError::TooLarge(_) => Word::packet_too_large(),
+            HandshakeError::Io(_) => return End::HungUp,
+        };
+        self.refuse(&word, End::Malformed).await
     }
 
     async fn refuse(&mut self, word: &Word, end: End) -> End {

@@ -53,6 +53,15 @@ impl Word {
         Self::new(1040, *b"08004", "Too many connections")
     }
 
+    /// As with the server's MAX_USER_CONNECTIONS of an account.
+    pub fn user_limit(user: &str, most: Option<u32>) -> Self {
+        let most = most.unwrap_or_default();
+        let message = format!(
+            "User '{user}' has exceeded the 'max_user_connections' resource (current value: {most})"
+        );
+        Self::new(1226, *b"42000", message)
+    }
+
     /// The same whatever was wrong, as the server does it.
     pub fn bad_login(user: &str, peer: &str, with_password: bool) -> Self {
         // A name is 32 characters at most; what is longer is not echoed whole.
@@ -69,6 +78,12 @@ impl Word {
             "Host '{peer}' is blocked for user '{user}' because of many failed logins (client.max_failed_logins)"
         );
         Self::new(1129, *b"HY000", message)
+    }
+
+    /// By its network.
+    pub fn host_not_allowed(peer: &str) -> Self {
+        let message = format!("Host '{peer}' is not allowed to connect to this MySQL server");
+        Self::new(1130, *b"HY000", message)
     }
 
     pub fn tls_required() -> Self {
@@ -90,6 +105,16 @@ impl Word {
 
     pub fn bad_handshake() -> Self {
         Self::new(1043, *b"08S01", "Bad handshake")
+    }
+
+    pub fn bad_proxy_header() -> Self {
+        Self::new(1043, *b"08S01", "Bad handshake: no PROXY header (endpoint.proxy_protocol_from)")
+    }
+
+    pub fn stray_proxy_header() -> Self {
+        let message = "Bad handshake: a PROXY header from an address that is not in \
+                       endpoint.proxy_protocol_from";
+        Self::new(1043, *b"08S01", message)
     }
 
     pub fn charset_not_for_clients(name: &str) -> Self {
@@ -134,6 +159,14 @@ impl Word {
                 }
                 Self::new(9501, *b"HY000", message)
             }
+            BorrowError::OwnBound { waited, user, most } => Self::new(
+                9501,
+                *b"HY000",
+                format!(
+                    "Timed-out waiting to acquire database connection: waited {:.1}s (pool.borrow_timeout), the {most} that user '{user}' may have (max_server_connections) are in use",
+                    waited.as_secs_f64()
+                ),
+            ),
             BorrowError::Login(BackendError::Refused(error)) => Self::new(
                 error.code,
                 error.state,

@@ -134,6 +134,9 @@ impl Session {
         if forward.tracking {
             prefix.push_always(&self.ledger.tracking_statement(), borrowed.format);
         }
+        if self.ledger.gives_way() {
+            prefix.push_always(OWN_TIMEOUT, borrowed.format);
+        }
         if forward.expect == Expect::Nothing {
             // No reply of its own will be waited for.
             let want = Arc::clone(self.ledger.state());
@@ -321,6 +324,9 @@ fn is_proven(borrowed: &Borrowed, set: &str) -> bool {
 /// Leaves FOUND_ROWS() 0, ROW_COUNT() -1 and no warnings, whatever another client had left. It uses
 /// a table, since MariaDB keeps its list of warnings over statements that use none.
 const NEUTRAL: &str = "SELECT 1 FROM information_schema.ENGINES WHERE FALSE";
+
+/// As when a session that has named it gets another connection.
+const OWN_TIMEOUT: &str = "SET SESSION wait_timeout=@@GLOBAL.wait_timeout";
 
 fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();

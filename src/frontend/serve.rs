@@ -446,6 +446,6 @@ mod tests {
                 whole: true,
             })
         });
-        assert!(working <= 1920, "{working}");
+        assert!(working <= 2048, "{working}");
     }
 }

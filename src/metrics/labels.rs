@@ -35,6 +35,10 @@ label! {
         Blocked = "blocked",
         /// Cut to make room for others on their way in.
         Crowded = "crowded",
+        /// Error 1130.
+        NotAllowed = "not_allowed",
+        /// Error 1226.
+        UserLimit = "user_limit",
         /// The client went away, or did not speak the protocol.
         Broken = "broken",
     }

@@ -11,7 +11,7 @@ use std::io;
 use bytes::BytesMut;
 use zeroize::Zeroize;
 
-use super::packets::read_packet;
+use super::packets::{TooLong, read_packet};
 use super::{ClientSideTls, Stream};
 use crate::auth::{Verdict, Verifier};
 use crate::wire::{AuthMore, Capabilities, Greeting, Login, OkReply, put_ok};
@@ -27,8 +27,9 @@ pub struct Handshake {
 
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
+    /// Its header, which may be none at all.
     #[error("a packet larger than a login may be")]
-    TooLarge,
+    TooLarge(Option<[u8; 4]>),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -52,7 +53,8 @@ impl Handshake {
                 Ok(payload)
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(HandshakeError::TooLarge)
+                let long = error.get_ref().and_then(|why| why.downcast_ref::<TooLong>());
+                Err(HandshakeError::TooLarge(long.map(|it| it.header)))
             }
             Err(error) => Err(error.into()),
         }
@@ -175,6 +177,6 @@ mod tests {
         let (near, mut far) = UnixStream::pair().unwrap();
         far.write_all(b"\x01\0\x03\x01").await.unwrap();
         let told = Handshake::new(Stream::from(near)).read().await;
-        assert!(matches!(told, Err(HandshakeError::TooLarge)));
+        assert!(matches!(told, Err(HandshakeError::TooLarge(Some([1, 0, 3, 1])))));
     }
 }

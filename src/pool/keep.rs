@@ -9,7 +9,7 @@ use super::view::Underway;
 use super::{CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::backend::{BackendError, identity};
+use crate::backend::{BackendError, Connection, identity};
 use crate::metrics::ServerState;
 use crate::wire::Meaning;
 
@@ -24,6 +24,9 @@ const SURPLUS_AFTER: u32 = 10;
 
 /// How often it is looked for connections that a dead Tidegate has left.
 const ORPHANS_AFTER: u32 = 30;
+
+/// The server closes what lies for too long: this much before, so that nobody gets it just then.
+const BEFORE: Duration = Duration::from_secs(2);
 
 impl Pool {
     /// Runs until the pool closes.
@@ -79,6 +82,8 @@ impl Pool {
                 Some(reason)
             } else if spare > 0 && now.saturating_duration_since(idle.since) > idle_timeout {
                 spare -= 1;
+                Some(CloseReason::IdleTimeout)
+            } else if is_overdue(&idle.live.connection, idle.since, now) {
                 Some(CloseReason::IdleTimeout)
             } else if self.is_too_old(&idle.live.connection, now) {
                 Some(CloseReason::MaxLifetime)
@@ -203,4 +208,11 @@ impl Pool {
         let _dialing = Underway::one(&self.0.dialing);
         Some(self.dial(order, permit, earlier_first).await)
     }
+}
+
+/// A tenth of the time is for clocks that differ.
+fn is_overdue(connection: &Connection, since: Instant, now: Instant) -> bool {
+    let Some(most) = connection.wait_timeout() else { return false };
+    let most = most.saturating_sub(BEFORE.max(most / 10));
+    now.saturating_duration_since(since) > most
 }

@@ -149,13 +149,10 @@ mod tests {
         assert_eq!((&*stranger.user, stranger.activity), ("", Activity::LoggingIn));
         assert_eq!((stranger.entrance, stranger.server, stranger.schema()), (door, None, None));
 
-        presence.set_account(&Arc::new(Account::new(
-            "app".into(),
-            Password::new("p"),
+        presence.log_in(
+            &Arc::new(Account::new("app".into(), Password::new("p"), None, None, None)),
             None,
-            None,
-            None,
-        )));
+        );
         presence.set_attributes(&[("program_name".into(), "shop".into())]);
         presence.set_wire(Wire { tls: true, compressed: false });
         let state = Arc::new(SessionState::new(Some("a"), &Charset::canonical(), false));

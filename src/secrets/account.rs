@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientSecret, Password};
+use super::{Bounds, ClientSecret, Password};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -14,6 +14,7 @@ pub struct Account {
     /// What a client has to show beside it.
     pub certificate: Option<CertificateRule>,
     pub target: TargetLogin,
+    pub bounds: Bounds,
 }
 
 /// One of an authority that TLS believes, and as far as these are said, this one.
@@ -67,7 +68,14 @@ impl Account {
             previous,
             former: None,
         };
-        Self { username, password, previous_password, certificate: None, target }
+        Self {
+            username,
+            password,
+            previous_password,
+            certificate: None,
+            target,
+            bounds: Bounds::default(),
+        }
     }
 
     /// Clients show a token that says `subject`; whatever was written of passwords is the target's.
@@ -84,6 +92,7 @@ impl Account {
             && self.previous_password == written.previous_password
             && self.certificate == written.certificate
             && said == written.target
+            && self.bounds == written.bounds
     }
 
     /// What follows on `old`: a server may not have heard of the new password yet.

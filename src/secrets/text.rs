@@ -1,6 +1,8 @@
 //! What both notations have in common: an entry as it was written, and what an account may be.
 
-use super::{Account, Admin, CertificateRule, ClientSecret, Expiry, Password, PasswordHash};
+use super::{
+    Account, Admin, Bounds, CertificateRule, ClientSecret, Expiry, Password, PasswordHash,
+};
 
 /// The keys an entry may have, in the order the manual shows them.
 pub(super) const KEYS: [&str; 11] = [
@@ -60,6 +62,7 @@ pub(super) struct Entry {
     pub token_subject: Option<String>,
     pub require_certificate: bool,
     pub certificate: CertificateRule,
+    pub bounds: Bounds,
 }
 
 impl Entry {
@@ -128,15 +131,16 @@ impl Entry {
         if let (Some(username), Some(password)) = (self.username, secret) {
             // Templates render absent values as "". An empty previous password would let
             // anybody in for as long as it stands there, so it means absent.
-            let account = Account::new(
+            let mut account = Account::new(
                 username,
                 password,
                 self.previous_password.filter(|p| !p.is_empty()),
                 self.target_username.filter(|u| !u.is_empty()),
                 self.target_password,
             );
+            account.bounds = self.bounds;
+            account.certificate = certificate;
             let account = if token { account.by_token(subject) } else { account };
-            let account = Account { certificate, ..account };
             parsed.accounts.push((self.line, account));
         }
     }

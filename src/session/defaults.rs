@@ -19,6 +19,8 @@ pub struct Defaults {
     pub charset: Option<Charset>,
     /// What `pool.init_query` sets on every connection.
     pub variables: Vec<(String, String)>,
+    /// Of those, the `wait_timeout` that is the proxy's and no client is to see.
+    pub wait_timeout: Option<String>,
     /// Variables whose changes the server reports, in lower case.
     pub tracked: HashSet<String>,
     /// What a client that changes nothing about it is told by the session trackers.

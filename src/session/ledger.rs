@@ -240,6 +240,9 @@ pub struct Ledger {
     /// No OK has come since the last error.
     error_untold: bool,
     released: bool,
+    /// A statement has named `wait_timeout`: the proxy's own has given way, until another connection is
+    /// borrowed.
+    timeout_named: bool,
     pending: Pending,
 }
 
@@ -272,6 +275,8 @@ struct Pending {
     signalled: bool,
     /// SHOW WARNINGS or SHOW ERRORS, whose rows no FOUND_ROWS() counts.
     lists: bool,
+    /// The `wait_timeout` of the connection in hand is still the proxy's.
+    own_timeout: bool,
 }
 
 impl Ledger {
@@ -305,6 +310,7 @@ impl Ledger {
             characteristics: None,
             error_untold: false,
             released: false,
+            timeout_named: false,
             pending: Pending::default(),
         }
     }
@@ -471,6 +477,9 @@ impl Ledger {
             // A plan that came to nothing may have said that it is.
             self.insert_id_told = false;
             self.found_rows_there = false;
+            if self.timeout_named {
+                self.put_back_timeout();
+            }
         }
         let plan = self.plan(request, held);
         match plan {
@@ -579,6 +588,9 @@ impl Ledger {
         }
         self.open.remove(Open::TRACKING | Open::UNREPORTED);
         self.unreported.clear();
+        if self.pending.own_timeout {
+            self.put_back_timeout();
+        }
     }
 
     /// The diagnostics on the connection in hand are nobody's now.

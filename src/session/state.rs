@@ -236,6 +236,14 @@ impl SessionState {
         next.sealed()
     }
 
+    /// The server's global value again.
+    #[must_use]
+    pub fn without_variable(&self, name: &str) -> Self {
+        let mut next = self.clone();
+        next.variables.remove(name);
+        next.sealed()
+    }
+
     /// `None` for a variable that was never set.
     #[must_use]
     pub fn with_user_variables(

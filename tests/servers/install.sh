@@ -3,7 +3,7 @@
 #
 #   tests/servers/install.sh [build|mysql|mariadb|sysbench|drivers|browser|haproxy|router|strace|all]...
 #
-# haproxy, router and strace are for `make bench` alone, and no part of all.
+# router and strace are for `make bench` alone, and no part of all.
 #
 # Owns: apt packages of the machine, and the folder
 # ${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}. Does nothing, fast, when all is there.
@@ -359,6 +359,7 @@ for what in "$@"; do
             install_namespaces
             install_mariadb
             install_sysbench
+            install_haproxy
             # In a process of its own: no MySQL is no reason to go without the rest.
             "${BASH_SOURCE[0]}" mysql || say "going on without MySQL"
             # Nor is no browser: the page is the one thing it tests.

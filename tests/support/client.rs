@@ -238,6 +238,11 @@ impl RawClient {
                 (Box::new(stream), true)
             }
         };
+        Self::over(stream, secure)
+    }
+
+    /// The same on a stream that the caller has connected, and may have said something on.
+    pub fn over(stream: Box<dyn ReadWrite>, secure: bool) -> Result<Self, Error> {
         let greeting = Greeting {
             version: String::new(),
             connection_id: 0,

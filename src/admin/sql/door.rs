@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
@@ -67,7 +67,7 @@ pub async fn listen(listener: Listener, console: Arc<Console>) {
 }
 
 async fn come_in(mut stream: Stream, peer: String, console: Arc<Console>) {
-    let Ok(_seat) = Arc::clone(&console.seats).try_acquire_owned() else {
+    let Some(place) = console.lobby.enter(Instant::now()) else {
         let mut out = BytesMut::new();
         Word::too_many(SEATS).put(&mut out, 0);
         return say_farewell(&mut stream, &out).await;
@@ -76,7 +76,16 @@ async fn come_in(mut stream: Stream, peer: String, console: Arc<Console>) {
     let id = console.next_id.fetch_add(1, Ordering::Relaxed);
     let guest = Guest { handshake: Handshake::new(stream), console, id, peer };
     let login = tokio::time::timeout(LOGIN_TIMEOUT, guest.log_in());
-    let Some(Ok(Some(operator))) = stopping.run_until_cancelled(login).await else { return };
+    let login = async {
+        tokio::select! {
+            biased;
+            login = login => login.ok().flatten(),
+            // Whoever takes longest makes room for others, and is not told so.
+            () = place.cut() => None,
+        }
+    };
+    let Some(Some((operator, _seat))) = stopping.run_until_cancelled(login).await else { return };
+    drop(place);
     operator.serve().await;
 }
 
@@ -88,6 +97,9 @@ pub async fn say_farewell(stream: &mut Stream, out: &[u8]) {
     let _ = tokio::time::timeout(FAREWELL, say).await;
 }
 
+/// Of one operator.
+type Seat = tokio::sync::OwnedSemaphorePermit;
+
 /// Somebody on their way in.
 struct Guest {
     handshake: Handshake,
@@ -98,7 +110,7 @@ struct Guest {
 
 impl Guest {
     /// `None`: it came to nothing, and was told so if that could be.
-    async fn log_in(mut self) -> Option<Operator> {
+    async fn log_in(mut self) -> Option<(Operator, Seat)> {
         let nonce = Nonce::random();
         self.greet(&nonce).await?;
         let mut payload = self.read().await?;
@@ -113,10 +125,10 @@ impl Guest {
         if mode == ClientTlsMode::Required && !secure {
             return self.refuse(&Word::tls_required()).await;
         }
-        let rights = self.authenticate(&login, nonce).await?;
+        let (rights, seat) = self.authenticate(&login, nonce).await?;
         // Anybody may have a name of any length, and what they do is logged.
         let user = login.user.chars().take(LONGEST_NAME).collect();
-        Some(Operator {
+        let operator = Operator {
             stream: self.handshake.stream,
             console: self.console,
             id: self.id,
@@ -125,7 +137,8 @@ impl Guest {
             rights,
             capabilities: login.capabilities & OFFERED,
             schema: login.schema,
-        })
+        };
+        Some((operator, seat))
     }
 
     async fn greet(&mut self, nonce: &Nonce) -> Option<()> {
@@ -156,7 +169,7 @@ impl Guest {
         Some((guest, payload))
     }
 
-    async fn authenticate(&mut self, login: &Login, nonce: Nonce) -> Option<Rights> {
+    async fn authenticate(&mut self, login: &Login, nonce: Nonce) -> Option<(Rights, Seat)> {
         let (account, rights) = self.account(&login.user).unzip();
         let mut verifier = Verifier::new(nonce, account, Plugin::CachingSha2Password);
         let verdict = match self.handshake.judge(&mut verifier, login).await {
@@ -170,11 +183,14 @@ impl Guest {
             let with_password = !login.auth_response.is_empty();
             return self.refuse(&Word::bad_login(&login.user, with_password)).await;
         };
+        let Ok(seat) = Arc::clone(&self.console.seats).try_acquire_owned() else {
+            return self.refuse(&Word::too_many(SEATS)).await;
+        };
         let capabilities = login.capabilities & OFFERED;
         self.handshake.accept(fast_auth_ok, &OkReply::default(), capabilities).await.ok()?;
         let rights_shown = rights.name();
         tracing::info!(peer = %self.peer, operator = shown, rights = rights_shown, "an operator is here");
-        Some(rights)
+        Some((rights, seat))
     }
 
     /// Where no operator is named, anybody on this machine may look, and nobody else.
@@ -197,7 +213,7 @@ impl Guest {
 
     async fn broken<T>(&mut self, error: &HandshakeError) -> Option<T> {
         match error {
-            HandshakeError::TooLarge => self.refuse(&Word::too_large()).await,
+            HandshakeError::TooLarge(_) => self.refuse(&Word::too_large()).await,
             HandshakeError::Io(_) => None,
         }
     }

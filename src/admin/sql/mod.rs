@@ -24,6 +24,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 pub use door::listen;
+pub use statement::Statement;
 pub use verbs::{Argument, Done, Run, Running, Takes, Verb};
 pub use words::Refusal;
 
@@ -32,7 +33,7 @@ use crate::config::{Address, InForce};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::ClientSideTls;
-use crate::registry::Registry;
+use crate::registry::{Lobby, Registry};
 use crate::secrets::Vault;
 use crate::session::Library;
 
@@ -45,6 +46,7 @@ pub struct Console {
     started: Instant,
     next_id: AtomicU32,
     seats: Arc<Semaphore>,
+    lobby: Arc<Lobby>,
 }
 
 /// What is shown to those who want TLS, at this moment.
@@ -62,7 +64,7 @@ pub struct Rooms {
     pub tls: Arc<Tls>,
 }
 
-/// Operators at the same time, those logging in included.
+/// Operators at the same time, and as many again on their way in.
 const SEATS: usize = 32;
 
 impl Console {
@@ -75,6 +77,7 @@ impl Console {
             started: Instant::now(),
             next_id: AtomicU32::new(1),
             seats: Arc::new(Semaphore::new(SEATS)),
+            lobby: Arc::new(Lobby::new(SEATS)),
         }
     }
 }

@@ -90,5 +90,7 @@ bitflags! {
         const RELEASE = 1 << 38;
         /// `ON DUPLICATE KEY UPDATE`: the id in its OK may be of a row that was there.
         const DUPLICATE = 1 << 39;
+        /// `wait_timeout`, `SHOW VARIABLES`, or a table of variables.
+        const WAIT_TIMEOUT = 1 << 40;
     }
 }

@@ -453,6 +453,7 @@ impl Reader {
             }
             Word::Warnings | Word::Errors => self.when(Seen::SHOW, Hints::DIAGNOSTICS),
             Word::Profile => self.when(Seen::SHOW, Hints::PROFILES),
+            Word::Variables => self.when(Seen::SHOW, Hints::WAIT_TIMEOUT),
             Word::Prepare => self.when(Seen::DROP, Hints::TEXT_PREPARE),
             Word::Local => self.when(Seen::LOAD, Hints::LOAD_LOCAL),
             Word::Diagnostics => {
@@ -500,6 +501,7 @@ impl Reader {
         let read = self.hints.contains(Hints::SYSTEM_VARIABLE);
         match word {
             Word::SessionTrack => self.hints |= Hints::SESSION_TRACK,
+            Word::WaitTimeout | Word::VariablesTable => self.hints |= Hints::WAIT_TIMEOUT,
             Word::Reading if self.seen.contains(Seen::SET) || self.head == Head::Compound => {
                 self.reading_changed = true;
             }

@@ -118,6 +118,7 @@ words! {
     Then: b"then";
     Transaction: b"transaction";
     Value: b"value";
+    Variables: b"variables";
     Warnings: b"warnings";
     // Functions.
     ConnectionId: b"connection_id";
@@ -137,8 +138,11 @@ words! {
     WarningCount: b"warning_count";
     ErrorCount: b"error_count";
     ThreadId: b"pseudo_thread_id";
+    WaitTimeout: b"wait_timeout";
     Isolation: b"transaction_isolation" | b"transaction_read_only" | b"tx_isolation"
         | b"tx_read_only";
+    // Tables that list system variables.
+    VariablesTable: b"session_variables" | b"variables_by_thread" | b"system_variables";
     // Set one of these, and the server may read the next statement's bytes in another way.
     Reading: b"sql_mode" | b"names" | b"character" | b"charset" | b"character_set_client";
 }

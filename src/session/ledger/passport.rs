@@ -93,7 +93,7 @@ impl Ledger {
                 status: login.status.bits(),
                 read_only: login.read_only,
             },
-            state: State::of(&self.state),
+            state: State::of(&self.own_state()),
             status: self.status.bits(),
             tracking: [
                 tracking.schema.clone(),
@@ -127,6 +127,7 @@ impl Ledger {
         let mut ledger = Self::new(login, Arc::clone(library));
         ledger.status = Status::from_bits_retain(status);
         ledger.state = Arc::new(state.into_state());
+        ledger.timeout_named = true;
         ledger.dialect = dialect(&ledger.state, &ledger.login, ledger.status);
         let mut own = Tracking::clone(&ledger.tracking);
         for (name, value) in Tracking::NAMES.into_iter().zip(&tracking) {

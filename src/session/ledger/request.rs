@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::completion::deed_always;
 use super::{Answer, Cell, Forward, Ledger, Open, Plan, Refusal, Request};
-use crate::session::Pin;
 use crate::session::hints::{self, About, Asked, Head, Hints, Reading};
+use crate::session::{Pin, SessionState};
 use crate::wire::{Command, Expect};
 
 /// Hints that a statement looks at what the one before it left.
@@ -15,6 +15,9 @@ const ABOUT_THE_LAST: Hints = Hints::FOUND_ROWS.union(Hints::ROW_COUNT).union(Hi
 
 /// A longer insert is not looked through for the id it may give: the server is asked.
 const LONGEST_GIVEN: usize = 4096;
+
+const WAIT_TIMEOUT: &str = "wait_timeout";
+
 /// https://mariadb.com/kb/en/com_stmt_execute/: the id of direct execution.
 const LAST: u32 = u32::MAX;
 
@@ -55,6 +58,7 @@ impl Ledger {
             self.note_tracking(request.body);
         }
         self.note_unscoped(request.body, reading, dialect);
+        self.give_way(reading, held);
         let forward = self.forward_text(Expect::Query, reading, held);
         let neutral = forward.neutral && !gone;
         self.pending.signalled = gone;
@@ -79,6 +83,44 @@ impl Ledger {
             self.on_wiped();
         }
         Forward { insert_id, neutral, ..Forward::plain(expect) }
+    }
+
+    /// The proxy's own `wait_timeout` gives way to the server's where a statement names it: with the next
+    /// connection, or on the one in hand, see [`Self::gives_way`].
+    fn give_way(&mut self, reading: Reading, held: bool) {
+        let Some(ours) = self.login.defaults.wait_timeout.as_deref() else { return };
+        let named = reading.hints.contains(Hints::WAIT_TIMEOUT);
+        if named && self.state.variable(WAIT_TIMEOUT) == Some(ours) {
+            self.timeout_named = true;
+            self.pending.own_timeout = held;
+            self.set_state(self.state.without_variable(WAIT_TIMEOUT));
+        }
+    }
+
+    /// Is the connection in hand to be told, ahead of the request?
+    pub fn gives_way(&self) -> bool {
+        self.pending.own_timeout
+    }
+
+    /// Without what is the proxy's own.
+    pub(super) fn own_state(&self) -> SessionState {
+        match self.login.defaults.wait_timeout.as_deref() {
+            Some(ours) if self.state.variable(WAIT_TIMEOUT) == Some(ours) => {
+                self.state.without_variable(WAIT_TIMEOUT)
+            }
+            _ => SessionState::clone(&self.state),
+        }
+    }
+
+    /// Unless the client has set one meanwhile.
+    pub(super) fn put_back_timeout(&mut self) {
+        self.timeout_named = false;
+        let defaults = Arc::clone(&self.login.defaults);
+        if let Some(ours) = defaults.wait_timeout.as_deref()
+            && self.state.variable(WAIT_TIMEOUT).is_none()
+        {
+            self.set_state(self.state.with_variables([(WAIT_TIMEOUT, ours)]));
+        }
     }
 
     /// `EXECUTE name` does what the text does that was prepared under the name, if it is known.
@@ -275,6 +317,7 @@ impl Ledger {
             }
             self.note_unscoped(text, reading, self.dialect_of(text));
         }
+        self.give_way(reading, held);
         let forward = self.forward_text(Expect::Execute, reading, held);
         Plan::Forward(Forward { statement: Some(id), tracking, ..forward })
     }

@@ -627,3 +627,46 @@ fn texts_beyond_the_bound_are_refused_and_refused_ones_leave_nothing() {
     talk.ask(Command::StmtClose, &2_u32.to_le_bytes());
     assert!(matches!(talk.ask(Command::StmtPrepare, &long), Plan::Forward(_)));
 }
+
+#[test]
+fn the_proxys_wait_timeout_gives_way_to_who_names_it() {
+    let ours = || Some("1861");
+    let login = Login {
+        schema: None,
+        charset: Charset::canonical(),
+        capabilities: Capabilities::empty(),
+        status: AUTOCOMMIT,
+        read_only: false,
+        defaults: Arc::new(Defaults {
+            variables: vec![("wait_timeout".into(), "1861".into())],
+            wait_timeout: ours().map(str::to_owned),
+            ..Defaults::default()
+        }),
+    };
+    let metrics = Metrics::new(&Labels::default()).unwrap();
+    let mut ledger = Ledger::new(login, Library::new(metrics, 1 << 20));
+    let mut says = |sql: &str, held: bool, status, changes| {
+        let body = sql.as_bytes();
+        let plan = ledger.on_request(&Request { command: Command::Query, body, whole: true }, held);
+        assert!(matches!(plan, Plan::Forward(_)), "{sql}: {plan:?}");
+        let told = ledger.gives_way();
+        let before = ledger.state().variable("wait_timeout").map(str::to_owned);
+        ledger.on_completion(&ok(status, changes));
+        (told, before)
+    };
+    let is = |value: Option<&str>| value.map(str::to_owned);
+    assert_eq!(says("SELECT 1", false, AUTOCOMMIT, vec![]), (false, is(ours())));
+    // Another connection brings it by itself; the one in hand is told.
+    assert_eq!(says("SELECT @@wait_timeout", false, AUTOCOMMIT, vec![]), (false, None));
+    assert_eq!(says("BEGIN", false, in_transaction(), vec![]), (false, is(ours())));
+    assert_eq!(says("SHOW VARIABLES", true, in_transaction(), vec![]), (true, None));
+    assert_eq!(says("SELECT @@wait_timeout", true, in_transaction(), vec![]), (false, None));
+    assert_eq!(says("COMMIT", true, AUTOCOMMIT, vec![]), (false, None));
+    assert_eq!(says("SELECT 1", false, AUTOCOMMIT, vec![]), (false, is(ours())));
+    // What the client has set stays.
+    let set = vec![variable("wait_timeout", "7")];
+    assert_eq!(says("SET wait_timeout = 7", false, AUTOCOMMIT, set), (false, None));
+    for sql in ["SELECT 1", "SELECT @@wait_timeout"] {
+        assert_eq!(says(sql, false, AUTOCOMMIT, vec![]), (false, is(Some("7"))));
+    }
+}
