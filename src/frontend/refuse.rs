@@ -20,9 +20,9 @@ pub struct Word {
 }
 
 /// The codes that [`Word`] says by itself, as labels of a metric.
-pub const CODES: [&str; 22] = [
-    "1040", "1043", "1045", "1047", "1053", "1094", "1095", "1105", "1129", "1153", "1156", "1231",
-    "1235", "1243", "1317", "1461", "1835", "3024", "3159", "3923", "4031", "9501",
+pub const CODES: [&str; 24] = [
+    "1040", "1043", "1045", "1047", "1053", "1094", "1095", "1105", "1129", "1130", "1153", "1156",
+    "1226", "1231", "1235", "1243", "1317", "1461", "1835", "3024", "3159", "3923", "4031", "9501",
 ];
 
 /// How much of a statement may have happened when its connection was lost.
@@ -114,6 +114,15 @@ impl Word {
             *b"08004",
             "Connections using insecure transport are prohibited while tls.client.mode=required.",
         )
+    }
+
+    /// Before it is shown, lest somebody listens.
+    pub fn token_needs_tls(user: &str) -> Self {
+        let user: String = user.chars().take(32).collect();
+        let message = format!(
+            "Connections using insecure transport are prohibited for user '{user}', who logs in with a token."
+        );
+        Self::new(3159, *b"08004", message)
     }
 
     pub fn bad_handshake() -> Self {
