@@ -475,7 +475,7 @@ fn a_request_for_the_clear_password() {
         counted.fetch_add(count as u64, Ordering::Relaxed);
         Then::HangUp
     });
-    dial_badly(Fake::on_login, switch, 9501, &["cannot authenticate", "never sent"]);
+    dial_badly(Fake::on_login, switch, 9501, &["cannot authenticate", "tls.target.mode verifies"]);
     assert_eq!(heard.load(Ordering::Relaxed), 0, "something was answered");
 }
 

@@ -19,23 +19,22 @@ use super::source::SecretsSource;
 use super::takeover::{self, Giver};
 use super::verbs::{Hands, verbs};
 use super::watch::Sight;
-use super::{certificates, check, drain, sweep};
+use super::{certificates, check, drain, keys, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, ClientTlsMode, InForce, Mistake, Mistakes, Place, Role, Settings, Source,
-    TargetTlsMode,
+    self, Access, InForce, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{ClientTls, Desks, End, Limits, Shared, Throttle};
+use crate::frontend::{Desks, End, Limits, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
-use crate::net::{ClientSideTls, Engines, Lifeline, Listener, Shelf, TargetTls};
+use crate::net::{Engines, Lifeline, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
 use crate::registry::{Lobby, Registry};
-use crate::secrets::{self, Secrets, Vault};
+use crate::secrets::{self, Account, ClientSecret, Secrets, Vault};
 use crate::session::{Library, Pin};
 
 /// Buffers of 16 KiB kept for sessions that wake.
@@ -94,8 +93,10 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let (reload, ask) = Reload::new(secrets, configuration, Arc::clone(&shared), credentials);
     lifecycle.spawn("reload", reload.run());
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), Arc::clone(&in_force)));
-    let pair = certificates::keep_fresh(Arc::clone(&in_force), Arc::clone(&shared));
-    lifecycle.spawn("certificate", pair);
+    let pair = certificates::renewal(Arc::clone(&in_force), Arc::clone(&shared));
+    lifecycle.spawn("certificate", pair.keep(lifecycle.clone()));
+    let keys = keys::renewal(Arc::clone(&in_force), Arc::clone(&shared));
+    lifecycle.spawn("keys", keys.keep(lifecycle.clone()));
     let stop = Arc::new(Notify::new());
     let hands = Hands {
         shared: Arc::clone(&shared),
@@ -142,6 +143,7 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if !mistakes.is_empty() {
         return mistakes;
     }
+    mistakes.extend(keys::load(settings).err());
     // A command is run at the start, and not by whoever only looks.
     if settings.secrets_command.is_none() {
         match secrets::load(&settings.secrets) {
@@ -186,7 +188,21 @@ pub(super) fn place_of(settings: &Settings) -> Place {
 fn unknown(settings: &Settings, secrets: &Secrets) -> Vec<Mistake> {
     let is_known = |watcher: &str| secrets.accounts.iter().any(|it| *it.username == *watcher);
     let mistake = unknown_watcher(settings, is_known);
-    mistake.into_iter().chain(open_console(settings, secrets)).collect()
+    let found = mistake.into_iter().chain(open_console(settings, secrets));
+    found.chain(without_keys(settings, secrets.accounts.iter())).collect()
+}
+
+/// A user who is to show a token, and nothing to verify one with.
+fn without_keys<'a>(
+    settings: &Settings,
+    mut accounts: impl Iterator<Item = &'a Account>,
+) -> Option<Mistake> {
+    if settings.client.tokens.is_some() {
+        return None;
+    }
+    let account = accounts.find(|it| matches!(it.password, ClientSecret::Token(_)))?;
+    let why = format!("user {:?} logs in with a token: name the keys", account.username);
+    Some(Mistake::new(place_of(settings), keys::KEY, why))
 }
 
 /// The same in a process that runs: with other secrets, or with those in force.
@@ -199,7 +215,9 @@ pub(super) fn known(
         unknown(settings, secrets)
     } else {
         let now = vault.current();
-        unknown_watcher(settings, |it| now.account(it).is_some()).into_iter().collect()
+        let mistake = unknown_watcher(settings, |it| now.account(it).is_some());
+        let by_token = without_keys(settings, now.accounts().map(|account| &**account));
+        mistake.into_iter().chain(by_token).collect()
     };
     if mistakes.is_empty() { Ok(()) } else { Err(Mistakes::new(mistakes)) }
 }
@@ -273,10 +291,8 @@ fn share(
         buffers: Shelf::new(BUFFERS),
         desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
-        tls: ArcSwap::from_pointee(ClientTls {
-            side: client_tls(settings)?.map(Arc::new),
-            required: settings.tls_client.mode == ClientTlsMode::Required,
-        }),
+        tls: ArcSwap::from_pointee(certificates::toward_clients(&settings.tls_client)?),
+        tokens: ArcSwapOption::new(keys::load(settings).map_err(Mistakes::from)?),
         limits: Limits::new(&settings.client, &settings.pool),
         clients: AtomicUsize::new(0),
         departures: ArcSwapOption::empty(),
@@ -299,17 +315,6 @@ pub(super) fn rules(settings: &Settings) -> Rules {
 /// There must be time to be told.
 pub(super) fn failed_login_delay(client: &config::Client) -> Duration {
     client.failed_login_delay.min(client.login_timeout.unwrap_or(Duration::MAX) / 2)
-}
-
-fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
-    if settings.tls_client.mode == ClientTlsMode::Off {
-        return Ok(None);
-    }
-    let tls = match &settings.tls_client.pair {
-        Some(pair) => ClientSideTls::from_files(&pair.certificate, &pair.key),
-        None => ClientSideTls::self_signed(),
-    };
-    tls.map(Some).map_err(Failure::other)
 }
 
 pub(super) fn targets(
@@ -352,9 +357,7 @@ pub(super) fn dialer(
 ) -> Result<Dialer, Failure> {
     let tls = match settings.tls_target.mode {
         TargetTlsMode::Off => None,
-        mode => {
-            Some(TargetTls::new(mode, settings.tls_target.ca.as_deref()).map_err(Failure::other)?)
-        }
+        _ => Some(TargetTls::new(&settings.tls_target).map_err(Failure::other)?),
     };
     let mut dialer = Dialer::new(target.address.clone(), tls, Arc::clone(metrics));
     dialer.set_severable(settings.targets.len() > 1);

@@ -78,8 +78,9 @@ fn effect(key: &str) -> Option<Effect> {
             "probe_interval" | "probe_timeout" | "failures" | "max_replica_lag"
             | "read_only_fallback" | "username" | "promote" | "fence_command" | "fence_timeout",
         )
-        | ("tls.client", "mode" | "certificate" | "key")
-        | ("tls.target", "mode" | "ca")
+        | ("client.tokens", "keys" | "issuer" | "audience" | "user_claim" | "leeway")
+        | ("tls.client", "mode" | "certificate" | "key" | "ca" | "require_certificate")
+        | ("tls.target", "mode" | "ca" | "certificate" | "key")
         | ("admin", "drain_timeout")
         | ("log", "format" | "level") => Effect::Live,
         // What is remembered of each session follows from these two.
@@ -250,6 +251,12 @@ mod tests {
         max_connections_per_user = 7
         failed_login_delay = "2s"
         max_failed_logins = 1
+        [client.tokens]
+        keys = "keys"
+        issuer = "i"
+        audience = "a"
+        user_claim = "name"
+        leeway = "1s"
         [failover]
         probe_interval = "2s"
         probe_timeout = "2s"
@@ -264,9 +271,13 @@ mod tests {
         mode = "required"
         certificate = "c"
         key = "k"
+        ca = "ca"
+        require_certificate = true
         [tls.target]
         mode = "verify-ca"
         ca = "ca"
+        certificate = "c"
+        key = "k"
         [admin]
         http = ""
         sql = ""

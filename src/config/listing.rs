@@ -11,6 +11,7 @@ use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
     TlsClient, TlsTarget, Upgrade,
 };
+use super::tokens::TokenRules;
 use super::{duration, networks};
 
 /// In place of a value that is not shown.
@@ -52,6 +53,9 @@ impl Settings {
         }
         pool.list(&mut list.at("pool"));
         client.list(&mut list.at("client"));
+        if let Some(rules) = &client.tokens {
+            rules.list(&mut list.at("client.tokens"));
+        }
         failover.list(&mut list.at("failover"));
         tls_client.list(&mut list.at("tls.client"));
         tls_target.list(&mut list.at("tls.target"));
@@ -94,6 +98,11 @@ impl At<'_> {
 
     fn path(&mut self, key: &str, value: Option<&std::path::PathBuf>) {
         self.say(key, &value.map(|path| path.display().to_string()).unwrap_or_default());
+    }
+
+    fn pair(&mut self, pair: Option<&KeyPair>) {
+        self.path("certificate", pair.map(|pair| &pair.certificate));
+        self.path("key", pair.map(|pair| &pair.key));
     }
 }
 
@@ -158,6 +167,7 @@ impl Client {
             max_logging_in,
             failed_login_delay,
             max_failed_logins,
+            tokens: _,
         } = self;
         at.say("max_connections", max_connections);
         at.limit("login_timeout", *login_timeout);
@@ -169,6 +179,17 @@ impl Client {
         at.say("max_logging_in", max_logging_in);
         at.lasts("failed_login_delay", *failed_login_delay);
         at.say("max_failed_logins", max_failed_logins);
+    }
+}
+
+impl TokenRules {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { keys, issuer, audience, user_claim, leeway } = self;
+        at.path("keys", Some(keys));
+        at.say("issuer", issuer);
+        at.say("audience", audience);
+        at.say("user_claim", user_claim);
+        at.lasts("leeway", *leeway);
     }
 }
 
@@ -202,22 +223,20 @@ impl Failover {
 
 impl TlsClient {
     fn list(&self, at: &mut At<'_>) {
-        let Self { mode, pair } = self;
-        let KeyPair { certificate, key } = match pair {
-            Some(pair) => pair,
-            None => &KeyPair { certificate: "".into(), key: "".into() },
-        };
+        let Self { mode, pair, ca, require_certificate } = self;
         at.say("mode", mode.as_str());
-        at.path("certificate", Some(certificate));
-        at.path("key", Some(key));
+        at.pair(pair.as_ref());
+        at.path("ca", ca.as_ref());
+        at.say("require_certificate", require_certificate);
     }
 }
 
 impl TlsTarget {
     fn list(&self, at: &mut At<'_>) {
-        let Self { mode, ca } = self;
+        let Self { mode, ca, pair } = self;
         at.say("mode", mode.as_str());
         at.path("ca", ca.as_ref());
+        at.pair(pair.as_ref());
     }
 }
 
@@ -291,6 +310,12 @@ mod tests {
             [client]
             login_timeout = "0s"
             max_query = "1s500ms"
+            [client.tokens]
+            keys = "/keys.json"
+            issuer = "https://issuer"
+            audience = "db"
+            user_claim = "name"
+            leeway = "5s"
             [failover]
             failures = 9
             read_only_fallback = false
@@ -302,9 +327,13 @@ mod tests {
             mode = "required"
             certificate = "/c"
             key = "/k"
+            ca = "/clients"
+            require_certificate = true
             [tls.target]
             mode = "verify-ca"
             ca = "/ca"
+            certificate = "/tc"
+            key = "/tk"
             [admin]
             http = ""
             sql = "0.0.0.0:6035"

@@ -8,11 +8,11 @@ use super::promotion::promotion;
 use super::scalar;
 use super::section::Section;
 use super::settings::{
-    Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
-    TlsClient, TlsTarget, Upgrade,
+    Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings,
+    Target, TlsClient, TlsTarget, Upgrade,
 };
 use super::tree::Table;
-use super::{Address, Share, Source};
+use super::{Address, Share, Source, TokenRules};
 
 /// Relative paths are taken from `base`.
 pub(super) fn settings(
@@ -28,7 +28,7 @@ pub(super) fn settings(
     let targets = targets(&mut root, &mut found);
     let (secrets, secrets_command) = secrets(root.child("secrets"), base, &mut found);
     let pool = pool(root.child("pool"), &mut found);
-    let client = client(root.child("client"), &mut found);
+    let client = client(root.child("client"), base, &mut found);
     let failover = failover(root.child("failover"), base, &mut found);
     let mut tls = root.child("tls");
     let tls_client = tls_client(tls.child("client"), base, &mut found);
@@ -196,7 +196,7 @@ fn too_many_idle(pool: &Pool) -> Option<(&'static str, String)> {
         .then(|| ("min_idle", format!("{min_idle} is more than max_idle, {most}{meant}")))
 }
 
-fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
+fn client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> Client {
     let default = Client::default();
     let mut limit = |key, default| section.value(key, default, scalar::limit);
     let client = Client {
@@ -233,6 +233,7 @@ fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
             default.max_failed_logins,
             scalar::count(0..=1_000_000),
         ),
+        tokens: TokenRules::read(section.child("tokens"), base, found),
     };
     found.extend(section.close());
     client
@@ -264,11 +265,40 @@ fn failover(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> 
 }
 
 fn tls_client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsClient {
-    let mode = section.value("mode", TlsClient::default().mode, scalar::choice);
+    let default = TlsClient::default();
+    let mode = section.value("mode", default.mode, scalar::choice);
+    let pair = pair(&mut section, base);
+    let ca = section.value("ca", default.ca, scalar::maybe_path);
+    let require = default.require_certificate;
+    let require_certificate = section.value("require_certificate", require, scalar::flag);
+    if require_certificate && ca.is_none() && section.sound(&["ca"]) {
+        section.wrong("require_certificate", "there is nothing to verify against: set ca too");
+    }
+    if ca.is_some() && mode == ClientTlsMode::Off && section.sound(&["mode"]) {
+        section.wrong("ca", "nobody can show a certificate without TLS: set another mode");
+    }
+    found.extend(section.close());
+    TlsClient { mode, pair, ca: ca.map(|ca| base.join(ca)), require_certificate }
+}
+
+fn tls_target(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsTarget {
+    let default = TlsTarget::default();
+    let mode = section.value("mode", default.mode, scalar::choice);
+    let ca = section.value("ca", default.ca, scalar::maybe_path);
+    let pair = pair(&mut section, base);
+    if mode.verifies() && ca.is_none() && section.sound(&["ca"]) {
+        section.wrong("mode", "there is nothing to verify against: set ca too");
+    }
+    found.extend(section.close());
+    TlsTarget { mode, ca: ca.map(|ca| base.join(ca)), pair }
+}
+
+/// The one without the other is of no use.
+fn pair(section: &mut Section<'_>, base: &Path) -> Option<KeyPair> {
     let certificate = section.value("certificate", None, scalar::maybe_path);
     let key = section.value("key", None, scalar::maybe_path);
     let sound = section.sound(&["certificate", "key"]);
-    let pair = match (certificate, key) {
+    match (certificate, key) {
         (Some(certificate), Some(key)) => {
             Some(KeyPair { certificate: base.join(certificate), key: base.join(key) })
         }
@@ -281,20 +311,7 @@ fn tls_client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -
             None
         }
         _ => None,
-    };
-    found.extend(section.close());
-    TlsClient { mode, pair }
-}
-
-fn tls_target(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsTarget {
-    let default = TlsTarget::default();
-    let mode = section.value("mode", default.mode, scalar::choice);
-    let ca = section.value("ca", default.ca, scalar::maybe_path);
-    if mode.verifies() && ca.is_none() && section.sound(&["ca"]) {
-        section.wrong("mode", "there is nothing to verify against: set ca too");
     }
-    found.extend(section.close());
-    TlsTarget { mode, ca: ca.map(|ca| base.join(ca)) }
 }
 
 fn admin(mut section: Section<'_>, found: &mut Vec<Mistake>, taken: &mut Vec<Taken>) -> Admin {

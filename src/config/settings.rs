@@ -7,7 +7,7 @@ use std::time::Duration;
 use cidr::IpCidr;
 
 use super::choice::Choice;
-use super::{Address, FenceCommand, Mistakes, Promote, Share, Source};
+use super::{Address, FenceCommand, Mistakes, Promote, Share, Source, TokenRules};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -182,6 +182,8 @@ pub struct Client {
     pub idle_in_transaction_timeout: Option<Duration>,
     pub max_transaction: Option<Duration>,
     pub max_query: Option<Duration>,
+    /// `None`: nobody logs in with a token.
+    pub tokens: Option<TokenRules>,
 }
 
 impl Default for Client {
@@ -197,6 +199,7 @@ impl Default for Client {
             idle_in_transaction_timeout: Some(Duration::from_secs(5 * 60)),
             max_transaction: None,
             max_query: None,
+            tokens: None,
         }
     }
 }
@@ -238,11 +241,15 @@ pub struct TlsClient {
     pub mode: ClientTlsMode,
     /// `None`: a self-signed one is made at start, as mysqld does.
     pub pair: Option<KeyPair>,
+    /// Whose certificates of clients are believed; `None`: they are not asked for one.
+    pub ca: Option<PathBuf>,
+    /// Of every client; never without `ca`.
+    pub require_certificate: bool,
 }
 
 impl Default for TlsClient {
     fn default() -> Self {
-        Self { mode: ClientTlsMode::Preferred, pair: None }
+        Self { mode: ClientTlsMode::Preferred, pair: None, ca: None, require_certificate: false }
     }
 }
 
@@ -271,11 +278,13 @@ pub struct TlsTarget {
     pub mode: TargetTlsMode,
     /// Always there when the mode verifies.
     pub ca: Option<PathBuf>,
+    /// Shown to servers that ask for one.
+    pub pair: Option<KeyPair>,
 }
 
 impl Default for TlsTarget {
     fn default() -> Self {
-        Self { mode: TargetTlsMode::Preferred, ca: None }
+        Self { mode: TargetTlsMode::Preferred, ca: None, pair: None }
     }
 }
 

@@ -42,6 +42,7 @@ pub use throttle::Throttle;
 pub use tls::ClientTls;
 pub use travel::{Departure, Departures, Traveller, arrive};
 
+use crate::auth::Tokens;
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
@@ -65,6 +66,8 @@ pub struct Shared {
     pub engines: Arc<Engines>,
     /// Another certificate, or another mode, takes the place of the one before.
     pub tls: ArcSwap<ClientTls>,
+    /// Other keys take the place of those before; empty: nobody logs in with a token.
+    pub tokens: ArcSwapOption<Tokens>,
     pub limits: Limits,
     /// Clients that are logged in.
     pub clients: AtomicUsize,

@@ -94,6 +94,15 @@ impl Word {
         )
     }
 
+    /// Before it is shown, lest somebody listens.
+    pub fn token_needs_tls(user: &str) -> Self {
+        let user: String = user.chars().take(32).collect();
+        let message = format!(
+            "Connections using insecure transport are prohibited for user '{user}', who logs in with a token."
+        );
+        Self::new(3159, *b"08004", message)
+    }
+
     pub fn bad_handshake() -> Self {
         Self::new(1043, *b"08S01", "Bad handshake")
     }

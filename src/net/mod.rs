@@ -1,12 +1,14 @@
 //! Sockets, TLS, compression, buffers: how bytes come and go.
 //!
 //! Owns [`Stream`] and what makes one (listen, connect, TLS on either side, the compressed protocol
-//! toward clients), the buffer shelf, the name that lives as long as the process, and the whole-packet
-//! I/O of logins. Never looks into a packet beyond its header, never decides who may connect.
+//! toward clients), the buffer shelf, the name that lives as long as the process, the whole-packet I/O
+//! of logins and the order of their packets toward clients. Never looks into a packet of the command
+//! phase beyond its header, never decides who may connect.
 
 pub mod compress;
 mod dial;
 mod handover;
+mod handshake;
 mod lever;
 mod lifeline;
 mod listener;
@@ -20,6 +22,7 @@ mod tls;
 pub use compress::{Algorithm, Engines};
 pub use dial::connect;
 pub use handover::Handover;
+pub use handshake::{Handshake, HandshakeError, LOGIN_PACKET};
 pub use lever::Lever;
 pub use lifeline::Lifeline;
 pub use listener::{Listener, own_user};

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Expiry;
 use super::bounds::{Bounds, Written};
-use super::text::{Entry, Finding, KEYS, Parsed};
+use super::text::{Entry, Finding, KEYS, Parsed, is_flag};
 
 /// Told by content: TOML cannot begin with `{`, and its `[` is followed by a name or a second `[`.
 pub(super) fn looks_like(source: &str) -> bool {
@@ -72,12 +72,19 @@ fn user(place: String, value: Value, expires: bool, parsed: &mut Parsed) {
             continue;
         }
         let Some(known) = KEYS.into_iter().find(|k| *k == key) else { continue };
-        if let Value::String(text) = value {
-            entry.set(known, text);
-        } else {
-            mistyped.push(known);
-            let what = format!("{}{known} must be a string", entry.place);
-            parsed.findings.push(Finding::new(None, what));
+        match value {
+            Value::Bool(flag) if is_flag(known) => entry.set_flag(known, flag),
+            // The form of Secrets Manager's console makes a text of everything.
+            Value::String(text) if is_flag(known) && ["true", "false"].contains(&&*text) => {
+                entry.set_flag(known, text == "true");
+            }
+            Value::String(text) if !is_flag(known) => entry.set(known, text),
+            _ => {
+                mistyped.push(known);
+                let kind = if is_flag(known) { "true or false" } else { "a string" };
+                let what = format!("{}{known} must be {kind}", entry.place);
+                parsed.findings.push(Finding::new(None, what));
+            }
         }
     }
     entry.finish(&mistyped, parsed);

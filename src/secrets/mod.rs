@@ -15,7 +15,7 @@ mod text;
 mod toml;
 mod vault;
 
-pub use account::{Account, TargetLogin};
+pub use account::{Account, CertificateRule, TargetLogin};
 pub use admin::{Admin, Rights};
 pub use bounds::Bounds;
 pub use hash::{ClientSecret, PasswordHash};

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::admin::AdminEntry;
 use super::bounds::{Bounds, Written};
-use super::text::{Entry, Finding, KEYS, Parsed};
+use super::text::{Entry, Finding, KEYS, Parsed, is_flag};
 
 pub(super) fn parse(source: &str) -> Parsed {
     let mut parsed = Parsed::default();
@@ -80,11 +80,14 @@ fn user(source: &str, line: Option<usize>, table: DeTable<'_>, parsed: &mut Pars
             parsed.findings.push(Finding::new(line, what));
             continue;
         };
-        if let DeValue::String(text) = value.into_inner() {
-            entry.set(known, text.into_owned());
-        } else {
-            mistyped.push(known);
-            parsed.findings.push(Finding::new(line, format!("{known} must be a string")));
+        match value.into_inner() {
+            DeValue::Boolean(flag) if is_flag(known) => entry.set_flag(known, flag),
+            DeValue::String(text) if !is_flag(known) => entry.set(known, text.into_owned()),
+            _ => {
+                mistyped.push(known);
+                let kind = if is_flag(known) { "true or false" } else { "a string" };
+                parsed.findings.push(Finding::new(line, format!("{known} must be {kind}")));
+            }
         }
     }
     entry.finish(&mistyped, parsed);
