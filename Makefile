@@ -2,7 +2,7 @@
 
 SECONDS ?= 60
 
-.PHONY: help lint test test-fast soak mutations demo bench bench-state bench-micro servers clean-servers
+.PHONY: help lint test test-fast fuzz soak mutations demo bench bench-login bench-state bench-micro servers clean-servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -21,6 +21,14 @@ test: servers ## every test, those against real servers too
 
 test-fast: ## the tests that need nothing installed
 	cargo test --locked --lib --bins
+
+# Finds go to fuzz/corpus, and what breaks to fuzz/artifacts.
+fuzz: ## each fuzz target for SECONDS=60, guided by coverage: takes a nightly compiler and cargo-fuzz
+	@for target in $$(cargo +nightly fuzz list); do \
+		mkdir -p fuzz/corpus/$$target && \
+		cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(SECONDS) -max_len=4096 || exit 1; \
+	done
 
 soak: ## random input for SECONDS=60, random scripts compared with the server's answers, failovers, fairness
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) cargo test --locked --test soak -- --nocapture
@@ -43,6 +51,11 @@ bench: ## Tidegate and its peers, some 25 minutes; QUICK=1 under three; ONLY=poi
 	@tests/servers/install.sh mysql sysbench haproxy strace
 	@tests/servers/install.sh router || true
 	@ulimit -n "$$(ulimit -Hn)" && cargo bench --locked --bench peers
+
+bench-login: ## from connecting to the first answer, with TLS and without; LOGINS=500
+	@tests/servers/install.sh mysql || tests/servers/install.sh mariadb
+	cargo build --locked --release --bin tidegate --example logins
+	@"$$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"/release/examples/logins
 
 bench-state: ## what it costs to restore a session's state; ROUNDS=5 SECONDS_EACH=3
 	@tests/servers/install.sh mysql || tests/servers/install.sh mariadb

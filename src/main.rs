@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tidegate::app::cli::{self, Command, Failure};
+use tidegate::app::token::Wanted;
 use tidegate::app::{self, check, status};
 use tidegate::config::{Mistakes, Source};
 use tidegate::lifecycle::Lifecycle;
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         Ok(Command::Run { source, takeover }) => run(&source, takeover),
         Ok(Command::Check { source, connect }) => check(&source, connect),
         Ok(Command::Status { whose, watch }) => status::status(&whose, watch),
+        Ok(Command::Token(wanted)) => token(&wanted),
     })
 }
 
@@ -41,4 +43,10 @@ fn check(source: &Source, connect: bool) -> Result<(), Failure> {
     let told = check::check(source, cli::environment(), app::files, connect)?;
     writeln!(io::stdout(), "{}", told.text)?;
     told.unfit.map_or(Ok(()), |why| Err(Failure::other(why)))
+}
+
+fn token(wanted: &Wanted) -> Result<(), Failure> {
+    let token = app::token::token(wanted, cli::environment())?;
+    writeln!(io::stdout(), "{token}")?;
+    Ok(())
 }

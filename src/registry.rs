@@ -1,4 +1,4 @@
-//! Who is connected.
+//! Who is connected, and who is on the way in.
 //!
 //! Owns the connection ids clients are given, what each session is doing, and the bell that wakes
 //! a sleeping one with bad news. It never touches a socket; what a doomed session is told is the
@@ -6,6 +6,7 @@
 
 mod bell;
 mod doors;
+mod lobby;
 mod view;
 
 use std::collections::HashMap;
@@ -19,7 +20,8 @@ use bell::Bell;
 use doors::Doors;
 use tokio::sync::Notify;
 
-pub use view::{ClientView, Entrance, Wire};
+pub use lobby::{Guest, Lobby};
+pub use view::{Census, ClientView, Entrance, Wire};
 
 use crate::secrets::Account;
 use crate::session::{Pins, SessionState};
@@ -28,6 +30,8 @@ pub struct Registry {
     next_id: AtomicU32,
     sessions: Mutex<HashMap<u32, Arc<Entry>>>,
     doors: Doors,
+    /// How many are logged in as each user.
+    users: Mutex<HashMap<Arc<str>, u32>>,
     /// The user of whom has not logged in.
     nobody: Arc<str>,
     started: Instant,
@@ -190,6 +194,7 @@ impl Registry {
             next_id: AtomicU32::new(FIRST_ID + fastrand::u32(..FIRST_ID / 2)),
             sessions: Mutex::default(),
             doors: Doors::default(),
+            users: Mutex::default(),
             nobody: "".into(),
             started: Instant::now(),
             due: AtomicU64::new(0),
@@ -282,6 +287,13 @@ impl Registry {
         self.get(id).map(|entry| entry.view(self.now()))
     }
 
+    /// All of them counted, without a copy of any.
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        self.lock().values().for_each(|entry| census.count(entry));
+        census
+    }
+
     /// Wakes every session, for it to look whether it can change the process.
     pub fn ring_all(&self) {
         for entry in self.all() {
@@ -358,6 +370,10 @@ impl Registry {
         self.started.elapsed()
     }
 
+    fn users(&self) -> MutexGuard<'_, HashMap<Arc<str>, u32>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn now(&self) -> u64 {
         self.now.load(Ordering::Relaxed)
     }
@@ -374,6 +390,23 @@ pub struct Presence {
 }
 
 impl Presence {
+    /// It is this user's from here on. `false`: there are `most` of them already, and it is what it
+    /// was.
+    pub fn log_in(&self, account: &Arc<Account>, most: Option<u32>) -> bool {
+        let before = self.entry.user();
+        if before != account.username {
+            let mut users = self.registry.users();
+            let there = users.get(&account.username).copied().unwrap_or_default();
+            if most.is_some_and(|most| there >= most) {
+                return false;
+            }
+            users.insert(Arc::clone(&account.username), there + 1);
+            leave(&mut users, &before);
+        }
+        self.entry.set_account(account);
+        true
+    }
+
     /// A request is here: what was said of the one before, or of the pause, is over.
     pub fn begin_statement(&self) {
         self.entry.pardon_idle();
@@ -411,6 +444,16 @@ impl std::ops::Deref for Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.entry.id);
+        leave(&mut self.registry.users(), &self.entry.user());
+    }
+}
+
+fn leave(users: &mut HashMap<Arc<str>, u32>, user: &Arc<str>) {
+    if let Some(there) = users.get_mut(user) {
+        *there -= 1;
+        if *there == 0 {
+            users.remove(user);
+        }
     }
 }
 
@@ -424,7 +467,7 @@ impl Entry {
         self.about().account.clone()
     }
 
-    pub fn set_account(&self, account: &Arc<Account>) {
+    fn set_account(&self, account: &Arc<Account>) {
         let mut about = self.about();
         about.user = Arc::clone(&account.username);
         about.account = Some(Arc::clone(account));
@@ -648,6 +691,7 @@ impl Drop for Aim {
 mod tests {
     use super::*;
     use crate::config::Access;
+    use crate::secrets::Password;
 
     const DOOR: Entrance = Entrance { endpoint: 0, access: Access::ReadWrite };
 
@@ -667,6 +711,28 @@ mod tests {
         assert!(detach.is_woken());
         assert!(detach.poll().is_ready());
         assert!(presence.aim(false).is_none());
+    }
+
+    #[test]
+    fn there_are_no_more_of_a_user_than_may_be() {
+        let registry = Arc::new(Registry::new());
+        let account =
+            |user: &str| Arc::new(Account::new(user.into(), Password::default(), None, None, None));
+        let (app, other) = (account("app"), account("other"));
+        let here: Vec<Presence> = (0..4).map(|_| registry.enter("peer".into(), DOOR)).collect();
+        assert!(here[0].log_in(&app, Some(2)));
+        assert!(here[1].log_in(&app, Some(2)));
+        assert!(!here[2].log_in(&app, Some(2)));
+        assert_eq!(&*here[2].user(), "");
+        assert!(here[0].log_in(&app, Some(2)), "it is one of the two");
+        assert!(here[3].log_in(&app, None));
+        assert!(here[1].log_in(&other, Some(1)));
+        assert!(!here[2].log_in(&app, Some(2)));
+        assert!(!here[2].log_in(&other, Some(1)));
+        assert!(!here[0].log_in(&other, Some(1)));
+        assert_eq!(&*here[0].user(), "app", "as it was");
+        drop(here);
+        assert!(registry.users().is_empty());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
 
 use support::{
     client::{Error, Login, RawClient, Row},
-    servers::{Flavor, Options, Server},
+    servers::{Flavor, Options, PASSWORD, Server, USER},
     tidegate::{Config, Tidegate},
     wait_for,
 };
@@ -239,16 +239,15 @@ fn those_who_cannot_wait_are_told_why() {
         let waiting = scope.spawn(|| waiter.query("SELECT 1").unwrap_err().to_string());
         tidegate.until_metric("tidegate_borrow_waiting", Duration::from_secs(2), |one| one == 1.0);
         let told = third.query("SELECT 1").unwrap_err().to_string();
-        assert_eq!(
-            told,
-            "ERROR 1040 (08004): Too many connections: 1 statements wait for one (pool.max_waiting)"
-        );
+        let full = "Too many connections: 1 statements wait for one (pool.max_waiting)";
+        let session = third.greeting.connection_id;
+        assert_eq!(told, format!("ERROR 1040 (08004): {full} (session {session})"));
         let told = waiting.join().unwrap();
         assert!(started.elapsed() >= Duration::from_secs(2));
         let begin =
             "ERROR 9501 (HY000): Timed-out waiting to acquire database connection: waited 2.";
         assert!(told.starts_with(begin), "{told}");
-        assert!(told.ends_with("s (pool.borrow_timeout), 1 of 1 in use"), "{told}");
+        assert!(told.contains("s (pool.borrow_timeout), 1 of 1 in use (session "), "{told}");
     });
     assert_eq!(tidegate.metrics()["tidegate_borrow_failures_total{reason=\"timeout\"}"], 1.0);
     assert_eq!(tidegate.metrics()["tidegate_borrow_failures_total{reason=\"queue_full\"}"], 1.0);
@@ -320,4 +319,45 @@ fn too_many_clients_are_told_so() {
     wait_for("a place", Duration::from_secs(5), || {
         RawClient::login(tidegate.address(), &Login::app()).ok()
     });
+}
+
+/// However many are free, one user has no more than are theirs, and the others have the rest.
+#[test]
+fn a_user_with_a_bound_of_their_own() {
+    for flavor in Flavor::installed() {
+        let server = Server::start(flavor, Options::default());
+        let greedy = format!(
+            "username = \"greedy\"\npassword = \"p\"\ntarget_username = {USER:?}\n\
+             target_password = {PASSWORD:?}\nmax_server_connections = 2"
+        );
+        let pool = "max_connections = 6\nborrow_timeout = \"2s\"";
+        let tidegate = Tidegate::start(Config::to(&server).secret(&greedy).section("pool", pool));
+        let come = || RawClient::login(tidegate.address(), &Login::new("greedy", "p")).unwrap();
+        let mut holding: Vec<RawClient> = (0..2).map(|_| come()).collect();
+        for client in &mut holding {
+            client.query("BEGIN").unwrap();
+        }
+        let mut waiting = come();
+        let told = waiting.query("SELECT 1").unwrap_err().to_string();
+        assert!(
+            told.starts_with(
+                "ERROR 9501 (HY000): Timed-out waiting to acquire database connection"
+            ) && told.contains("the 2 that user 'greedy' may have (max_server_connections)"),
+            "{told}"
+        );
+        let mut others: Vec<RawClient> =
+            (0..3).map(|_| RawClient::login(tidegate.address(), &Login::app()).unwrap()).collect();
+        for other in &mut others {
+            other.query("BEGIN").unwrap();
+        }
+        // Whoever waits is served as soon as one comes back.
+        thread::scope(|scope| {
+            let served = scope.spawn(|| waiting.query("SELECT 1"));
+            tidegate
+                .until_metric("tidegate_borrow_waiting", Duration::from_secs(10), |now| now == 1.0);
+            holding[0].query("COMMIT").unwrap();
+            served.join().unwrap().unwrap();
+        });
+        assert_eq!(tidegate.metric("tidegate_borrow_waiting"), 0.0);
+    }
 }

@@ -121,3 +121,35 @@ fn a_user_may_be_blocked_from_an_address_where_that_is_asked_for() {
     log_in(&tidegate, "other", "right").unwrap();
     assert_eq!(tidegate.metric("tidegate_logins_delayed_total"), 0.0);
 }
+
+#[test]
+fn one_user_takes_no_more_places_than_are_theirs() {
+    let fake = Fake::start();
+    let config = Config::new()
+        .target("primary", &fake.address())
+        .user("app", "right")
+        .secret("username = \"many\"\npassword = \"right\"\nmax_connections = 3")
+        .secret("username = \"free\"\npassword = \"right\"\nmax_connections = 0")
+        .section("client", "max_connections_per_user = 2");
+    let tidegate = Tidegate::start_unready(config);
+    wait_for("Tidegate to listen", SOON, || RawClient::greet(tidegate.address()).ok());
+    let come = |user: &str| log_in(&tidegate, user, "right");
+    let mut app = vec![come("app").unwrap(), come("app").unwrap()];
+    assert_eq!(
+        come("app").err().unwrap().to_string(),
+        "ERROR 1226 (42000): User 'app' has exceeded the 'max_user_connections' resource \
+         (current value: 2)"
+    );
+    let many: Vec<RawClient> = (0..3).map(|_| come("many").unwrap()).collect();
+    assert_eq!(come("many").err().unwrap().code(), 1226);
+    let mut free: Vec<RawClient> = (0..5).map(|_| come("free").unwrap()).collect();
+    // Who becomes another is one of those.
+    let refused = free[0].change_user(&Login::new("app", "right")).unwrap_err();
+    assert_eq!(refused.code(), 1226);
+    app[0].change_user(&Login::new("free", "right")).unwrap();
+    let again = come("app").unwrap();
+    assert_eq!(come("app").err().unwrap().code(), 1226);
+    assert_eq!(logins(&tidegate, "user_limit"), 4.0);
+    drop((app, many, free, again));
+    wait_for("their places", SOON, || come("app").ok());
+}

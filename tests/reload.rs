@@ -2,6 +2,7 @@
 //! says so; and what is wrong changes nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 #![allow(clippy::float_cmp, reason = "metrics that count are whole")]
 
 mod support;
@@ -27,6 +28,8 @@ use support::{
 const SOON: Duration = Duration::from_secs(10);
 const OPS: &str = "username = \"ops\"\npassword = \"ops-password\"\nrights = \"write\"";
 const WRITERS: usize = 12;
+
+const CLIENT_SSL: u32 = 1 << 11;
 
 /// The fixed part of a login that asks for TLS.
 const SSL_REQUEST: [u8; 32] = {
@@ -240,7 +243,6 @@ fn limits_hold_from_then_on() {
     tidegate.rewrite(|_| base().section("tls.client", "mode = \"off\""));
     said(&reload(&mut ops), "tls.client.mode: required → off");
     let mut client = app(&tidegate);
-    const CLIENT_SSL: u32 = 1 << 11;
     assert_eq!(client.greeting.capabilities & CLIENT_SSL, 0);
     client.query("SELECT 1").unwrap();
 }

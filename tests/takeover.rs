@@ -1,6 +1,7 @@
 //! The promise: one process takes over from another, and nobody who knocks is refused.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
 mod support;
 
@@ -43,6 +44,15 @@ fn upgrade(folder: &Path) -> String {
     format!("socket = \"{}\"", folder.join("upgrade.sock").display())
 }
 
+/// Ends the clients, however the test ends.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn nobody_who_knocks_is_refused() {
     let (server, folder) = (server(), tempfile::tempdir().unwrap());
@@ -71,12 +81,6 @@ fn nobody_who_knocks_is_refused() {
     let (mut idle, mut busy) = (app(&tidegate), app(&tidegate));
     busy.query("BEGIN").unwrap();
     thread::scope(|scope| {
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
         let _over = Over(&over);
         for _ in 0..CLIENTS {
             scope.spawn(client);

@@ -272,7 +272,7 @@ fn borrow_and_give_back() -> Case {
         max_lifetime: Duration::from_secs(3600),
         max_waiting: 100,
     };
-    let pool = Pool::new((0, Arc::new(dialer)), limits, credentials, metrics, Lifecycle::new());
+    let pool = Pool::new((0, Arc::new(dialer)), &limits, credentials, metrics, Lifecycle::new());
     let identity = Identity { username: "app".into(), generation: 1, meaning: Meaning::default() };
     let (account, state) =
         (Arc::new(account), Arc::new(SessionState::new(None, &Charset::canonical(), false)));

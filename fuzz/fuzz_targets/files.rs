@@ -1,24 +1,6 @@
-//! The configuration and the secrets: whatever stands in them, all that is wrong is said.
-
 #![no_main]
 
-use std::{fs, path::Path, sync::LazyLock};
+#[path = "../targets/files.rs"]
+mod target;
 
-use libfuzzer_sys::fuzz_target;
-use tempfile::TempDir;
-
-static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
-
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(text) = std::str::from_utf8(bytes)
-        && let Err(mistakes) =
-            tidegate::config::parse(Path::new("tidegate.toml"), text, std::iter::empty())
-    {
-        assert!(!mistakes.to_string().is_empty());
-    }
-    let path = FOLDER.path().join("secrets");
-    fs::write(&path, bytes).expect("a file");
-    if let Err(error) = tidegate::secrets::load(&path) {
-        assert!(!error.problems.is_empty());
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| target::run(bytes));

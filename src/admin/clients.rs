@@ -104,13 +104,10 @@ mod tests {
         let door = Entrance { endpoint: 1, access: Access::ReadWrite };
         let enter = |user: &str, activity| {
             let presence = registry.enter("10.0.0.9:4711".to_owned(), door);
-            presence.set_account(&Arc::new(Account::new(
-                user.into(),
-                Password::new("p"),
+            presence.log_in(
+                &Arc::new(Account::new(user.into(), Password::new("p"), None, None, None)),
                 None,
-                None,
-                None,
-            )));
+            );
             presence.set_activity(activity);
             presence
         };

@@ -1,8 +1,7 @@
 //! From validated settings to a running proxy, floor by floor.
 
-use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -15,27 +14,27 @@ use super::configuration::Configuration;
 use super::doors::Doors;
 use super::log::Log;
 use super::reload::Reload;
+use super::sockets::Sockets;
 use super::source::SecretsSource;
-use super::takeover::{self, Given, Giver, Line};
+use super::takeover::{self, Giver};
 use super::verbs::{Hands, verbs};
 use super::watch::Sight;
-use super::{certificates, check, doors, drain, sweep};
+use super::{certificates, check, drain, glance, keys, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
 use crate::backend::{Credentials, Dialer};
 use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
-    self, Access, Address, ClientTlsMode, InForce, Mistake, Mistakes, Place, Role, Settings,
-    Source, TargetTlsMode,
+    self, Access, InForce, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{ClientTls, Desks, End, Limits, Lobby, Shared, Throttle};
+use crate::frontend::{Desks, End, Limits, Notes, REFUSAL_CODES, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
-use crate::net::{ClientSideTls, Engines, Lifeline, Listener, Shelf, TargetTls};
+use crate::net::{Engines, Lifeline, Listener, Shelf, TargetTls};
 use crate::pool::CloseReason;
-use crate::registry::Registry;
-use crate::secrets::{self, Secrets, Vault};
+use crate::registry::{Lobby, Registry};
+use crate::secrets::{self, Account, ClientSecret, Secrets, Vault};
 use crate::session::{Library, Pin};
 
 /// Buffers of 16 KiB kept for sessions that wake.
@@ -79,31 +78,18 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
+    glance::show_rooms(&shared).map_err(Failure::other)?;
+    if let Some(log) = start.log.clone() {
+        lifecycle.spawn("log", log.tell(lifecycle.clone()));
+    }
     let mut doors = Doors::new(Arc::clone(&shared));
-    let (line, mut given) = taken(&settings, start.takeover).await?;
-    let bound = doors.bind(&settings.endpoints, &mut given).await.map_err(Failure::other)?;
-    let admin = admin(&settings, &mut given).await?;
-    let console = console(&settings, &mut given).await?;
-    let upgrade = upgrade(&settings, &mut given).await?;
-    // Of what this configuration has no more.
-    drop(given);
-
+    let sockets = Sockets::open(&settings, start.takeover, &doors).await?;
     shared.cluster.start();
-    if line.is_some() {
+    if sockets.line.is_some() {
         until_ready(&shared).await;
     }
-    let stop = Arc::new(Notify::new());
-    if let Some((address, listener)) = upgrade {
-        let mut fixed = shared_sockets(&settings, admin.as_ref(), console.as_ref())?;
-        fixed.push((address, listener.share()?));
-        let giver = Giver {
-            sockets: sockets(doors.sockets(), fixed),
-            shared: Arc::clone(&shared),
-            stop: Arc::clone(&stop),
-        };
-        lifecycle.spawn("upgrade", giver.listen(listener));
-    }
-    doors.open(bound, settings.admin.drain_timeout);
+    let endpoints = doors.sockets();
+    doors.open(sockets.endpoints, settings.admin.drain_timeout);
     let in_force = Arc::new(InForce::from_pointee(settings));
     let configuration =
         Configuration::new(Arc::clone(&in_force), Arc::clone(&shared), (doors, start.log), seen);
@@ -111,8 +97,37 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let (reload, ask) = Reload::new(secrets, configuration, Arc::clone(&shared), credentials);
     lifecycle.spawn("reload", reload.run());
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), Arc::clone(&in_force)));
-    let pair = certificates::keep_fresh(Arc::clone(&in_force), Arc::clone(&shared));
-    lifecycle.spawn("certificate", pair);
+    let pair = certificates::renewal(Arc::clone(&in_force), Arc::clone(&shared));
+    lifecycle.spawn("certificate", pair.keep(lifecycle.clone()));
+    let keys = keys::renewal(Arc::clone(&in_force), Arc::clone(&shared));
+    lifecycle.spawn("keys", keys.keep(lifecycle.clone()));
+    let stop = Arc::new(Notify::new());
+    let hands = Hands {
+        shared: Arc::clone(&shared),
+        settings: Arc::clone(&in_force),
+        stop: Arc::clone(&stop),
+        reload: ask,
+    };
+    let_operators_in((sockets.admin, sockets.console), hands);
+    lifecycle.set(Phase::Running);
+    if let Some(line) = sockets.line {
+        // Until it hears of it, the old process goes on.
+        let line = spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
+        tracing::info!("taken over");
+        lifecycle.spawn("arrivals", takeover::receive(line, Arc::clone(&shared)));
+    }
+    if let Some(upgrade) = sockets.upgrade {
+        let (listener, sockets) = upgrade.give(endpoints);
+        let giver = Giver { sockets, shared: Arc::clone(&shared), stop: Arc::clone(&stop) };
+        lifecycle.spawn("upgrade", giver.listen(listener));
+    }
+    drain::until_stopped(&in_force, &shared, stop).await;
+    Ok(())
+}
+
+fn let_operators_in((admin, console): (Option<Listener>, Option<Listener>), hands: Hands) {
+    let (shared, in_force) = (Arc::clone(&hands.shared), Arc::clone(&hands.settings));
+    let lifecycle = &shared.lifecycle;
     if let Some(listener) = admin {
         let lookout = lookout(&in_force, &shared);
         lifecycle.spawn("lookout", Arc::clone(&lookout).keep());
@@ -120,24 +135,9 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
         lifecycle.spawn("admin", http::serve(listener, state, lifecycle.clone()));
     }
     if let Some(listener) = console {
-        let hands = Hands {
-            shared: Arc::clone(&shared),
-            settings: Arc::clone(&in_force),
-            stop: Arc::clone(&stop),
-            reload: ask,
-        };
         let console = Console::new(rooms(&shared, &in_force), verbs(hands));
         lifecycle.spawn("console", sql::listen(listener, Arc::new(console)));
     }
-    lifecycle.set(Phase::Running);
-    if let Some(line) = line {
-        // Until it hears of it, the old process goes on.
-        let line = spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
-        tracing::info!("taken over");
-        lifecycle.spawn("arrivals", takeover::receive(line, Arc::clone(&shared)));
-    }
-    drain::until_stopped(&in_force, &shared, stop).await;
-    Ok(())
 }
 
 /// Everything wrong with what a configuration names, and with what this version cannot do yet.
@@ -147,6 +147,7 @@ pub fn files(settings: &Settings) -> Vec<Mistake> {
     if !mistakes.is_empty() {
         return mistakes;
     }
+    mistakes.extend(keys::load(settings).err());
     // A command is run at the start, and not by whoever only looks.
     if settings.secrets_command.is_none() {
         match secrets::load(&settings.secrets) {
@@ -191,7 +192,21 @@ pub(super) fn place_of(settings: &Settings) -> Place {
 fn unknown(settings: &Settings, secrets: &Secrets) -> Vec<Mistake> {
     let is_known = |watcher: &str| secrets.accounts.iter().any(|it| *it.username == *watcher);
     let mistake = unknown_watcher(settings, is_known);
-    mistake.into_iter().chain(open_console(settings, secrets)).collect()
+    let found = mistake.into_iter().chain(open_console(settings, secrets));
+    found.chain(without_keys(settings, secrets.accounts.iter())).collect()
+}
+
+/// A user who is to show a token, and nothing to verify one with.
+fn without_keys<'a>(
+    settings: &Settings,
+    mut accounts: impl Iterator<Item = &'a Account>,
+) -> Option<Mistake> {
+    if settings.client.tokens.is_some() {
+        return None;
+    }
+    let account = accounts.find(|it| matches!(it.password, ClientSecret::Token(_)))?;
+    let why = format!("user {:?} logs in with a token: name the keys", account.username);
+    Some(Mistake::new(place_of(settings), keys::KEY, why))
 }
 
 /// The same in a process that runs: with other secrets, or with those in force.
@@ -200,12 +215,13 @@ pub(super) fn known(
     other: Option<&Secrets>,
     vault: &Vault,
 ) -> Result<(), Mistakes> {
-    let mistakes = match other {
-        Some(secrets) => unknown(settings, secrets),
-        None => {
-            let now = vault.current();
-            unknown_watcher(settings, |it| now.account(it).is_some()).into_iter().collect()
-        }
+    let mistakes = if let Some(secrets) = other {
+        unknown(settings, secrets)
+    } else {
+        let now = vault.current();
+        let mistake = unknown_watcher(settings, |it| now.account(it).is_some());
+        let by_token = without_keys(settings, now.accounts().map(|account| &**account));
+        mistake.into_iter().chain(by_token).collect()
     };
     if mistakes.is_empty() { Ok(()) } else { Err(Mistakes::new(mistakes)) }
 }
@@ -245,6 +261,7 @@ pub(super) fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<
     let metrics = Metrics::new(&Labels {
         pins: &Pin::NAMES,
         client_closes: &End::NAMES,
+        refusals: &REFUSAL_CODES,
         server_closes: &CloseReason::NAMES,
         targets: &targets,
     })
@@ -279,10 +296,8 @@ fn share(
         buffers: Shelf::new(BUFFERS),
         desks: Desks::new(DESKS),
         engines: Engines::new(ENGINES),
-        tls: ArcSwap::from_pointee(ClientTls {
-            side: client_tls(settings)?.map(Arc::new),
-            required: settings.tls_client.mode == ClientTlsMode::Required,
-        }),
+        tls: ArcSwap::from_pointee(certificates::toward_clients(&settings.tls_client)?),
+        tokens: ArcSwapOption::new(keys::load(settings).map_err(Mistakes::from)?),
         limits: Limits::new(&settings.client, &settings.pool),
         clients: AtomicUsize::new(0),
         departures: ArcSwapOption::empty(),
@@ -291,6 +306,7 @@ fn share(
             failed_login_delay(&settings.client),
             settings.client.max_failed_logins,
         ),
+        notes: Notes::new(settings.admin.digests.then(Arc::default), &settings.log),
     })
 }
 
@@ -305,17 +321,6 @@ pub(super) fn rules(settings: &Settings) -> Rules {
 /// There must be time to be told.
 pub(super) fn failed_login_delay(client: &config::Client) -> Duration {
     client.failed_login_delay.min(client.login_timeout.unwrap_or(Duration::MAX) / 2)
-}
-
-fn client_tls(settings: &Settings) -> Result<Option<ClientSideTls>, Failure> {
-    if settings.tls_client.mode == ClientTlsMode::Off {
-        return Ok(None);
-    }
-    let tls = match &settings.tls_client.pair {
-        Some(pair) => ClientSideTls::from_files(&pair.certificate, &pair.key),
-        None => ClientSideTls::self_signed(),
-    };
-    tls.map(Some).map_err(Failure::other)
 }
 
 pub(super) fn targets(
@@ -358,31 +363,13 @@ pub(super) fn dialer(
 ) -> Result<Dialer, Failure> {
     let tls = match settings.tls_target.mode {
         TargetTlsMode::Off => None,
-        mode => {
-            Some(TargetTls::new(mode, settings.tls_target.ca.as_deref()).map_err(Failure::other)?)
-        }
+        _ => Some(TargetTls::new(&settings.tls_target).map_err(Failure::other)?),
     };
     let mut dialer = Dialer::new(target.address.clone(), tls, Arc::clone(metrics));
     dialer.set_severable(settings.targets.len() > 1);
     dialer.init_query = settings.pool.init_query.as_str().into();
     dialer.ignored = settings.pool.pin_filter.clone().into();
     Ok(dialer)
-}
-
-async fn taken(settings: &Settings, takeover: bool) -> Result<(Option<Line>, Given), Failure> {
-    let given = Given::by_who_started_us()?;
-    if !takeover {
-        return Ok((None, given));
-    }
-    let Some(socket) = settings.upgrade.socket.clone() else {
-        let (place, name) = settings.source().place_of("upgrade", "socket", cli::environment());
-        let why = "--takeover needs the socket of the process it takes over from";
-        return Err(Mistakes::from(Mistake::new(place, name, why)).into());
-    };
-    let said = socket.display().to_string();
-    let taken = spawn_blocking(move || takeover::take(&socket)).await.map_err(Failure::other)?;
-    let taken = taken.map_err(|error| Failure::other(format!("no takeover at {said}: {error}")))?;
-    Ok(taken.map_or((None, given), |(line, given)| (Some(line), given)))
 }
 
 /// For as long as the old process may well go on serving.
@@ -397,77 +384,13 @@ async fn until_ready(shared: &Shared) {
     }
 }
 
-async fn upgrade(
-    settings: &Settings,
-    given: &mut Given,
-) -> Result<Option<(Address, Listener)>, Failure> {
-    let Some(path) = &settings.upgrade.socket else { return Ok(None) };
-    let address = Address::Unix(path.clone());
-    let listener = match given.listener(&address).await? {
-        Some(listener) => listener,
-        None => Listener::bind_private(path).map_err(|error| {
-            Failure::other(format!("cannot listen on {address} (upgrade.socket): {error}"))
-        })?,
-    };
-    Ok(Some((address, listener)))
-}
-
-fn shared_sockets(
-    settings: &Settings,
-    admin: Option<&Listener>,
-    console: Option<&Listener>,
-) -> Result<Vec<(Address, OwnedFd)>, Failure> {
-    let doors = [(&settings.admin.http, admin), (&settings.admin.sql, console)];
-    let shared = doors.into_iter().filter_map(|(address, listener)| {
-        let (address, listener) = (address.clone()?, listener?);
-        Some(listener.share().map(|socket| (address, socket)))
-    });
-    Ok(shared.collect::<Result<_, _>>()?)
-}
-
-/// Those of the endpoints as they are then, and those that stay the same.
-fn sockets(
-    endpoints: Arc<Mutex<doors::Sockets>>,
-    fixed: Vec<(Address, OwnedFd)>,
-) -> Arc<takeover::Sockets> {
-    Arc::new(move || {
-        let endpoints = endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = endpoints
-            .iter()
-            .filter_map(|(address, listener)| Some((address.clone(), listener.upgrade()?.share())));
-        let fixed = fixed.iter().map(|(address, socket)| (address.clone(), socket.try_clone()));
-        open.chain(fixed).collect()
-    })
-}
-
-async fn admin(settings: &Settings, given: &mut Given) -> Result<Option<Listener>, Failure> {
-    let Some(address) = &settings.admin.http else { return Ok(None) };
-    if let Some(listener) = given.listener(address).await? {
-        return Ok(Some(listener));
-    }
-    let bound = Listener::bind_unguarded(address).await;
-    bound.map(Some).map_err(|error| {
-        Failure::other(format!("cannot listen on {address} (admin.http): {error}"))
-    })
-}
-
-async fn console(settings: &Settings, given: &mut Given) -> Result<Option<Listener>, Failure> {
-    let Some(door) = &settings.admin.sql else { return Ok(None) };
-    if let Some(listener) = given.listener(door).await? {
-        return Ok(Some(listener));
-    }
-    let bound = Listener::bind(door).await;
-    bound
-        .map(Some)
-        .map_err(|error| Failure::other(format!("cannot listen on {door} (admin.sql): {error}")))
-}
-
 fn rooms(shared: &Arc<Shared>, settings: &Arc<InForce>) -> Rooms {
     Rooms {
         registry: Arc::clone(&shared.registry),
         cluster: Arc::clone(&shared.cluster),
         library: Arc::clone(&shared.library),
         metrics: Arc::clone(&shared.metrics),
+        digests: shared.notes.digests.clone(),
         vault: Arc::clone(&shared.vault),
         settings: Arc::clone(settings),
         lifecycle: shared.lifecycle.clone(),
@@ -487,15 +410,17 @@ fn lookout(settings: &Arc<InForce>, shared: &Shared) -> Arc<Lookout> {
         cluster: Arc::clone(&shared.cluster),
         registry: Arc::clone(&shared.registry),
         lifecycle: shared.lifecycle.clone(),
+        digests: shared.notes.digests.clone(),
         settings: Arc::clone(settings),
     })
 }
 
 fn http_state(shared: &Arc<Shared>, lookout: Arc<Lookout>) -> HttpState {
-    let metrics = Arc::clone(&shared.metrics);
+    let (metrics, vault) = (Arc::clone(&shared.metrics), Arc::clone(&shared.vault));
     let shared = Arc::clone(shared);
     HttpState {
         metrics,
+        vault,
         lookout,
         ready: Arc::new(move || match shared.lifecycle.phase() {
             Phase::Starting => Err("starting".into()),

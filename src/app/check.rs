@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::cli::Failure;
+use super::keys;
 use crate::config::{Mistake, Mistakes, Settings, Source};
 
 /// What was found, where the configuration itself is fit.
@@ -40,17 +41,23 @@ where
 
 /// The files of a configuration that cannot be read at all.
 pub fn unreadable(settings: &Settings) -> Vec<Mistake> {
-    let pair = settings.tls_client.pair.iter();
-    let tls = pair.flat_map(|pair| {
-        [("tls.client.certificate", &pair.certificate, false), ("tls.client.key", &pair.key, false)]
-    });
+    let (client, target) = (&settings.tls_client, &settings.tls_target);
+    let tls = [
+        ("tls.client.certificate", client.pair.as_ref().map(|pair| &pair.certificate)),
+        ("tls.client.key", client.pair.as_ref().map(|pair| &pair.key)),
+        ("tls.client.ca", client.ca.as_ref()),
+        ("tls.target.ca", target.ca.as_ref()),
+        ("tls.target.certificate", target.pair.as_ref().map(|pair| &pair.certificate)),
+        ("tls.target.key", target.pair.as_ref().map(|pair| &pair.key)),
+    ];
+    let tls = tls.into_iter().filter_map(|(key, path)| Some((key, path?, false)));
     let secrets = match &settings.secrets_command {
         Some(command) => ("secrets.command", &command.program, false),
         None => ("secrets.path", &settings.secrets, true),
     };
     let named = [secrets].into_iter().chain(tls);
-    let ca = settings.tls_target.ca.iter().map(|ca| ("tls.target.ca", ca, false));
-    let named = named.chain(ca);
+    let keys = settings.client.tokens.iter().map(|rules| (keys::KEY, &rules.keys, false));
+    let named = named.chain(keys);
     named.filter_map(|(key, path, folder)| cannot_read(key, path, folder)).collect()
 }
 

@@ -7,11 +7,13 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::status::Whose;
-use crate::config::{Address, BadAddress, Mistakes, Source};
+use super::token::Wanted;
+use crate::config::{Address, BadAddress, Mistakes, Source, parse_duration};
 
 /// The variable that names the configuration file where no option does.
 pub const CONFIG_VARIABLE: &str = "TIDEGATE_CONFIG";
@@ -21,6 +23,7 @@ pub enum Command {
     Run { source: Source, takeover: bool },
     Check { source: Source, connect: bool },
     Status { whose: Whose, watch: bool },
+    Token(Wanted),
 }
 
 /// The error is clap's, and is also how help and version are asked for: see [`explain`].
@@ -42,6 +45,10 @@ pub fn parse(
         Word::Status { config: named, admin, watch } => {
             let file = || named.or(config).map_or(Whose::Usual, Whose::File);
             Command::Status { whose: admin.map_or_else(file, Whose::At), watch }
+        }
+        Word::Token(Mint { user, ttl, key, key_id, issuer, audience, config: named }) => {
+            let config = named.or(config);
+            Command::Token(Wanted { user, ttl, key, key_id, issuer, audience, config })
         }
     })
 }
@@ -163,6 +170,8 @@ enum Word {
         #[arg(long)]
         watch: bool,
     },
+    /// Sign a token that a user logs in with
+    Token(Mint),
 }
 
 /// `http://host:port`, or what the configuration has.
@@ -194,6 +203,35 @@ struct Quick {
     /// Where clients connect, instead of 127.0.0.1:6033
     #[arg(long, value_name = "HOST:PORT", requires_all = ["target", "secrets"])]
     listen: Option<Address>,
+}
+
+#[derive(Args, Debug)]
+struct Mint {
+    /// The user, or what their token_subject is
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// For how long it is good
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = ttl)]
+    ttl: Duration,
+    /// The private key to sign with, PEM: RSA, P-256 or Ed25519
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The key's name (kid), where the proxy knows several
+    #[arg(long, value_name = "NAME")]
+    key_id: Option<String>,
+    /// Instead of the configuration's client.tokens.issuer
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
+    /// Instead of the configuration's client.tokens.audience
+    #[arg(long, value_name = "NAME")]
+    audience: Option<String>,
+    /// The configuration file [env: TIDEGATE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "expected a duration such as \"15m\"".to_owned())
 }
 
 #[cfg(test)]
@@ -268,6 +306,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_token_is_to_say() {
+        let wanted = |line, config| match parsed(line, config) {
+            Ok(Command::Token(wanted)) => wanted,
+            other => panic!("{other:?}"),
+        };
+        let expected = Wanted {
+            user: "app".to_owned(),
+            ttl: Duration::from_secs(900),
+            key: "k".into(),
+            key_id: None,
+            issuer: None,
+            audience: None,
+            config: Some("b.toml".into()),
+        };
+        assert_eq!(wanted("tidegate token --user app --key k", Some("b.toml")), expected);
+        let line = "tidegate token --user app --key k --ttl 1h --issuer i --audience a --config c";
+        let said = wanted(line, Some("b.toml"));
+        assert_eq!((said.ttl, said.issuer.as_deref()), (Duration::from_secs(3600), Some("i")));
+        assert_eq!((said.audience.as_deref(), said.config), (Some("a"), Some("c".into())));
+    }
+
+    #[test]
     fn what_does_not_go_together() {
         for line in [
             "tidegate",
@@ -281,6 +341,8 @@ mod tests {
             "tidegate check --target db:3306",
             "tidegate status --config a.toml --admin http://127.0.0.1:1",
             "tidegate status --admin https://127.0.0.1",
+            "tidegate token --user app",
+            "tidegate token --user app --key k --ttl 15",
         ] {
             let said = parsed(line, None).unwrap_err();
             assert!(said.use_stderr(), "{line}: {said}");

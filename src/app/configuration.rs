@@ -14,7 +14,8 @@ use super::log::Log;
 use super::source::SecretsSource;
 use super::takeover::Given;
 use super::watch::{Sight, Then, Watch};
-use super::{boot, check, cli};
+use super::{boot, certificates, check, cli, keys};
+use crate::auth::Tokens;
 use crate::cluster::Targets;
 use crate::config::{
     Change, ClientTlsMode, Effect, InForce, Mistake, Mistakes, Settings, Source, TargetTlsMode,
@@ -30,7 +31,7 @@ pub(super) struct Configuration {
     doors: Doors,
     log: Option<Log>,
     watch: Watch,
-    /// What the authority's file looked like when it was read.
+    /// What the files toward servers looked like when they were read.
     authority: Sight,
     /// What was wrong when it was last read; told once.
     wrong: Option<Mistakes>,
@@ -50,6 +51,8 @@ pub(super) struct Prepared {
     /// Without what waits for a restart.
     settings: Settings,
     client_tls: Option<ClientTls>,
+    /// Where they are verified by other rules.
+    tokens: Option<Option<Arc<Tokens>>>,
     dialing: Option<Dialing>,
     authority: Sight,
     doors: Vec<Bound>,
@@ -139,6 +142,11 @@ impl Configuration {
             &self.shared.vault,
         )?;
         let client_tls = self.client_tls(&old, &settings).map_err(Mistakes::from)?;
+        let tokens = if old.client.tokens == settings.client.tokens {
+            None
+        } else {
+            Some(keys::load(&settings).map_err(Mistakes::from)?)
+        };
         let same = old.tls_target == settings.tls_target && authority == self.authority;
         let dialing = if same { None } else { Some(Dialing::of(&settings)?) };
         let bound = self.doors.bind(&settings.endpoints, &mut Given::default()).await;
@@ -152,7 +160,17 @@ impl Configuration {
         }
         let targets = boot::targets(&settings, &self.shared.metrics, self.shared.lifeline.as_ref())
             .map_err(|error| mistake(&settings, "tls.target", error.to_string()))?;
-        Ok(Prepared { changes, settings, client_tls, dialing, authority, doors, targets, secrets })
+        Ok(Prepared {
+            changes,
+            settings,
+            client_tls,
+            tokens,
+            dialing,
+            authority,
+            doors,
+            targets,
+            secrets,
+        })
     }
 
     async fn other_secrets(
@@ -176,21 +194,18 @@ impl Configuration {
             // Another content of the same files is for whoever watches them.
             return Ok(None);
         }
-        let required = is.mode == ClientTlsMode::Required;
         let now = self.shared.tls.load().side.clone();
         let side = match (&is.pair, now) {
             _ if is.mode == ClientTlsMode::Off => None,
-            (Some(pair), Some(now)) => Some(now.renewed(&pair.certificate, &pair.key)),
-            (Some(pair), None) => Some(ClientSideTls::from_files(&pair.certificate, &pair.key)),
-            (None, Some(now)) if was.pair.is_none() => {
-                return Ok(Some(ClientTls { side: Some(now), required }));
-            }
-            (None, _) => Some(ClientSideTls::self_signed()),
+            // One that was made at the start is kept.
+            (Some(_), Some(now)) => Some(now.renewed(is)),
+            (None, Some(now)) if was.pair.is_none() => Some(now.renewed(is)),
+            _ => Some(ClientSideTls::new(is)),
         };
         let side = side
             .transpose()
             .map_err(|error| Mistake::new(boot::place_of(new), "tls.client", error.to_string()))?;
-        Ok(Some(ClientTls { side: side.map(Arc::new), required }))
+        Ok(Some(certificates::with(is, side.map(Arc::new))))
     }
 
     pub async fn take_up(&mut self, prepared: Prepared) -> Taken {
@@ -198,6 +213,7 @@ impl Configuration {
             changes,
             settings,
             client_tls,
+            tokens,
             dialing,
             authority,
             doors,
@@ -211,11 +227,15 @@ impl Configuration {
             notes.extend(log.set(&settings.log));
         }
         shared.limits.set(&settings.client, &settings.pool);
+        shared.notes.set(&settings.log);
         shared.lobby.set(settings.client.max_logging_in);
         let delay = boot::failed_login_delay(&settings.client);
         shared.throttle.set(delay, settings.client.max_failed_logins);
         if let Some(tls) = client_tls {
             shared.tls.store(Arc::new(tls));
+        }
+        if let Some(tokens) = tokens {
+            shared.tokens.store(tokens);
         }
         if let Some(Dialing(tls)) = dialing {
             shared.cluster.set_tls(tls.as_ref());
@@ -259,7 +279,8 @@ impl Configuration {
 }
 
 fn authority_of(settings: &Settings) -> Vec<PathBuf> {
-    settings.tls_target.ca.iter().cloned().collect()
+    let target = &settings.tls_target;
+    certificates::files(target.pair.as_ref(), target.ca.as_ref())
 }
 
 impl Dialing {
@@ -268,7 +289,7 @@ impl Dialing {
         if tls.mode == TargetTlsMode::Off {
             return Ok(Self(None));
         }
-        let made = TargetTls::new(tls.mode, tls.ca.as_deref());
+        let made = TargetTls::new(tls);
         let made = made.map_err(|error| mistake(settings, "tls.target", error.to_string()))?;
         Ok(Self(Some(Arc::new(made))))
     }

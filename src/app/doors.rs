@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::takeover::Given;
 use crate::config::{Address, Endpoint};
-use crate::frontend::{self, Shared};
+use crate::frontend::{self, Gate, Shared};
 use crate::net::Listener;
 use crate::registry::{Doom, Entrance};
 
@@ -73,13 +73,12 @@ impl Doors {
         let mut bound = Vec::new();
         for endpoint in endpoints {
             let known = kept.iter().position(|(address, _)| *address == endpoint.listen);
-            let listener = match known {
-                Some(place) => kept.swap_remove(place).1,
-                None => {
-                    let bound = given_or_bound(&endpoint.listen, given).await;
-                    let refused = |error| CannotListen { endpoint: endpoint.clone(), error };
-                    Arc::new(bound.map_err(refused)?)
-                }
+            let listener = if let Some(place) = known {
+                kept.swap_remove(place).1
+            } else {
+                let bound = given_or_bound(&endpoint.listen, given).await;
+                let refused = |error| CannotListen { endpoint: endpoint.clone(), error };
+                Arc::new(bound.map_err(refused)?)
             };
             bound.push((endpoint.clone(), listener));
         }
@@ -93,7 +92,7 @@ impl Doors {
             let same = |door: &Door| door.endpoint == endpoint && door.listens_on(&listener);
             let door = match before.iter().position(same) {
                 Some(place) => before.swap_remove(place),
-                None => self.start(endpoint, listener),
+                None => self.start(endpoint, &listener),
             };
             self.open.push(door);
         }
@@ -117,15 +116,16 @@ impl Doors {
         self.show_out(gone, drain_timeout);
     }
 
-    fn start(&self, endpoint: Endpoint, listener: Arc<Listener>) -> Door {
+    fn start(&self, endpoint: Endpoint, listener: &Arc<Listener>) -> Door {
         let number = self.shared.registry.number_of(&endpoint.name);
         let entrance = Entrance { endpoint: number, access: endpoint.access };
         let closing = self.shared.lifecycle.relieved();
         tracing::info!(endpoint = %endpoint.name, listen = %endpoint.listen, "listening");
-        let (heard, shared) = (Arc::clone(&listener), Arc::clone(&self.shared));
-        let listen = frontend::listen(heard, entrance, closing.clone(), shared);
+        let (heard, shared) = (Arc::clone(listener), Arc::clone(&self.shared));
+        let gate = Arc::new(Gate::from(&endpoint));
+        let listen = frontend::listen(heard, (entrance, gate), closing.clone(), shared);
         self.shared.lifecycle.spawn("listen", listen);
-        Door { endpoint, listener: Arc::downgrade(&listener), entrance, closing }
+        Door { endpoint, listener: Arc::downgrade(listener), entrance, closing }
     }
 
     /// As in a drain: at once outside a transaction, after its end in one, and whatever they are at

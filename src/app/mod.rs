@@ -3,6 +3,7 @@
 pub mod check;
 pub mod cli;
 pub mod status;
+pub mod token;
 
 mod boot;
 mod certificates;
@@ -12,8 +13,13 @@ mod connect;
 mod cores;
 mod doors;
 mod drain;
+mod folding;
+mod glance;
+mod keys;
 mod log;
 mod reload;
+mod renew;
+mod sockets;
 mod source;
 mod sweep;
 mod takeover;

@@ -105,7 +105,7 @@ impl Reload {
     /// Until the process stops.
     pub(super) async fn run(mut self) {
         let stopping = self.shared.lifecycle.stopping();
-        stopping.run_until_cancelled(self.go_on()).await;
+        stopping.run_until_cancelled(Box::pin(self.go_on())).await;
     }
 
     async fn go_on(&mut self) {

@@ -7,6 +7,9 @@ use mysql_common::auth::plugins::mysql_native_password::scramble_native;
 
 use super::Nonce;
 
+/// No challenge and no scramble: a client says what it has as it is, with a NUL at its end.
+pub const CLEAR_PASSWORD: &str = "mysql_clear_password";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plugin {
     NativePassword,
@@ -85,7 +88,7 @@ mod tests {
         for plugin in [Plugin::NativePassword, Plugin::CachingSha2Password] {
             assert_eq!(Plugin::from_name(plugin.name().as_bytes()), Some(plugin));
         }
-        assert_eq!(Plugin::from_name(b"mysql_clear_password"), None);
+        assert_eq!(Plugin::from_name(CLEAR_PASSWORD.as_bytes()), None);
         assert_eq!(Plugin::from_name(b""), None);
     }
 }

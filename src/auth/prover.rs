@@ -1,7 +1,8 @@
 //! The client side of a login: convinces a server.
 //!
-//! The clear password leaves only over TLS or a unix socket. On a bare TCP connection full
-//! authentication encrypts it with the public key the server sends, which keeps it from
+//! The clear password leaves only over TLS or a unix socket; where it is all that a server wants
+//! (`mysql_clear_password`, as RDS does for its tokens), only to one that has been verified. On a bare
+//! TCP connection full authentication encrypts it with the public key the server sends, which keeps it from
 //! listeners but not from somebody who stands in for the server: only TLS that verifies does.
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_caching_sha2_authentication_exchanges.html>
@@ -13,7 +14,7 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::{Nonce, Plugin, scramble};
+use super::{CLEAR_PASSWORD, Nonce, Plugin, ed25519, scramble};
 use crate::secrets::Password;
 
 const AUTH_MORE_DATA: u8 = 0x01;
@@ -26,7 +27,10 @@ const REQUEST_PUBLIC_KEY: u8 = 0x02;
 pub enum AuthError {
     #[error("the server wants authentication plugin {0}, which is not supported")]
     UnsupportedPlugin(String),
-    #[error("the server wants the clear password (mysql_clear_password), which is never sent")]
+    #[error(
+        "the server wants the clear password (mysql_clear_password), which is sent over a unix socket, \
+         or where tls.target.mode verifies"
+    )]
     ClearPassword,
     #[error("the server's authentication packet makes no sense: {0}")]
     Unexpected(&'static str),
@@ -53,6 +57,7 @@ impl fmt::Debug for Proof {
 pub struct Prover {
     password: Password,
     secure: bool,
+    verified: bool,
     plugin: Plugin,
     nonce: Option<Nonce>,
     stage: Stage,
@@ -62,7 +67,7 @@ pub struct Prover {
 enum Stage {
     Scrambled,
     KeyRequested,
-    /// The password itself was sent; the server has nothing more to ask.
+    /// The password itself was sent, or a signature; the server has nothing more to ask.
     Told,
 }
 
@@ -72,10 +77,17 @@ impl Prover {
         Self {
             password,
             secure,
+            verified: false,
             plugin: Plugin::NativePassword,
             nonce: None,
             stage: Stage::Scrambled,
         }
+    }
+
+    /// `verified` says that the server is the one that is meant, and that nobody can listen.
+    #[must_use]
+    pub fn to(self, verified: bool) -> Self {
+        Self { verified, ..self }
     }
 
     /// What to put in the login packet, from the greeting's plugin and nonce. A plugin not
@@ -103,12 +115,19 @@ impl Prover {
             Some(end) => (&request[..end], &request[end + 1..]),
             None => (request, [].as_slice()),
         };
+        if name == CLEAR_PASSWORD.as_bytes() {
+            let told = if self.verified { Ok(self.tell()) } else { Err(AuthError::ClearPassword) };
+            return told.map(Proof::Send);
+        }
+        if name == ed25519::NAME.as_bytes() {
+            let signature = ed25519::sign(self.password.as_bytes(), data);
+            self.stage = Stage::Told;
+            return signature
+                .map(Proof::Send)
+                .ok_or(AuthError::Unexpected("a challenge is 32 bytes"));
+        }
         let Some(plugin) = Plugin::from_name(name) else {
-            return Err(if name == b"mysql_clear_password" {
-                AuthError::ClearPassword
-            } else {
-                AuthError::UnsupportedPlugin(printable(name))
-            });
+            return Err(AuthError::UnsupportedPlugin(printable(name)));
         };
         // Without data of its own the switch is about the greeting's nonce.
         if !data.is_empty() {
@@ -126,13 +145,7 @@ impl Prover {
         }
         match (self.stage, data) {
             (Stage::Scrambled, [FAST_AUTH_OK]) => Ok(Proof::Wait),
-            (Stage::Scrambled, [FULL_AUTH]) if self.secure => {
-                self.stage = Stage::Told;
-                let mut clear = Vec::with_capacity(self.password.as_bytes().len() + 1);
-                clear.extend_from_slice(self.password.as_bytes());
-                clear.push(0);
-                Ok(Proof::Send(clear))
-            }
+            (Stage::Scrambled, [FULL_AUTH]) if self.secure => Ok(Proof::Send(self.tell())),
             (Stage::Scrambled, [FULL_AUTH]) => {
                 self.stage = Stage::KeyRequested;
                 Ok(Proof::Send(vec![REQUEST_PUBLIC_KEY]))
@@ -143,6 +156,14 @@ impl Prover {
             }
             _ => Err(AuthError::Unexpected("more data at the wrong time")),
         }
+    }
+
+    fn tell(&mut self) -> Vec<u8> {
+        self.stage = Stage::Told;
+        let mut clear = Vec::with_capacity(self.password.as_bytes().len() + 1);
+        clear.extend_from_slice(self.password.as_bytes());
+        clear.push(0);
+        clear
     }
 
     fn scramble(&self) -> Vec<u8> {
@@ -282,10 +303,29 @@ mod tests {
     fn plugins_that_are_not_spoken_are_named() {
         let ask = |name| prover(true).on_packet(&switch_request(name, b"")).unwrap_err();
         assert_eq!(ask("mysql_clear_password"), AuthError::ClearPassword);
-        assert!(ask("client_ed25519").to_string().contains("client_ed25519"));
+        let mut verified = prover(true).to(true);
+        assert_eq!(
+            sent(verified.on_packet(&switch_request("mysql_clear_password", b""))),
+            b"s3cret\0"
+        );
+        assert!(verified.on_packet(&[1, 4]).is_err(), "it was told already");
+        assert!(ask("parsec").to_string().contains("parsec"));
         assert!(ask("sha256_password").to_string().contains("sha256_password"));
         assert!(ask("a\nb").to_string().contains("a?b"));
         assert!(prover(true).on_packet(&[0xFE]).unwrap_err().to_string().contains("old_password"));
+    }
+
+    #[test]
+    fn a_signature_is_made_where_it_is_asked_for() {
+        let challenge = ed25519::challenge();
+        let mut p = prover(false);
+        p.first(b"mysql_native_password", &[b'n'; 20]);
+        let signature = sent(p.on_packet(&switch_request("client_ed25519", &challenge)));
+        let key = ed25519::public_key(b"s3cret").unwrap();
+        assert!(ed25519::verify(&key, &challenge, &signature));
+        assert!(p.on_packet(&[1, 4]).is_err());
+        let short = prover(false).on_packet(&switch_request("client_ed25519", b"short"));
+        assert!(matches!(short, Err(AuthError::Unexpected(_))));
     }
 
     #[test]

@@ -26,8 +26,10 @@ fn login(
     let (plugin, response) = prover.first(greeting.as_bytes(), nonce.as_bytes());
     let name = announced.unwrap_or(plugin.name());
     let mut verdict = verifier.answer(name.as_bytes(), &response);
-    if let Verdict::Switch { plugin, nonce } = verdict {
-        let packet = [&[0xFE], plugin.name().as_bytes(), &[0], nonce.as_bytes(), &[0]].concat();
+    if let Some(question) = verdict.question() {
+        let mut packet = bytes::BytesMut::new();
+        question.put(&mut packet, 2);
+        let packet = packet.split_off(4);
         let Ok(Proof::Send(answer)) = prover.on_packet(&packet) else { return false };
         verdict = verifier.answer_switch(&answer);
     }

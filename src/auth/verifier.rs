@@ -3,8 +3,10 @@
 //! The vault holds the password itself, so the fast answer of `caching_sha2_password` always
 //! serves: never a request for full authentication, no RSA, no clear password on the wire.
 //! An unknown user costs the same time and gets the same verdicts as a wrong password.
+//! A token is another matter: it is sent as it is, so it is asked for only where nobody listens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use sha1::Sha1;
@@ -12,21 +14,72 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::{Nonce, Plugin, scramble};
-use crate::secrets::{Account, ClientSecret, Password, PasswordHash};
+use super::certificate::{self, CertificateError};
+use super::{CLEAR_PASSWORD, Nonce, Plugin, TokenError, Tokens, ed25519, scramble};
+use crate::secrets::{Account, CertificateRule, ClientSecret, Password, PasswordHash};
+use crate::wire::AuthSwitch;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Send an AuthSwitchRequest with these, then call [`Verifier::answer_switch`].
+    /// Send [`Verdict::question`], then call [`Verifier::answer_switch`].
     Switch {
         plugin: Plugin,
         nonce: Nonce,
     },
+    /// The same, for a signature of MariaDB's `client_ed25519`.
+    AskSignature {
+        challenge: [u8; 32],
+    },
+    /// The same, for a token.
+    AskToken,
+    /// A token could be overheard: nothing is asked.
+    Insecure,
     /// With `fast_auth_ok`, `caching_sha2_password` wants the packet `01 03` before the OK.
     Accept {
         fast_auth_ok: bool,
     },
     Refuse,
+}
+
+impl Verdict {
+    /// What the client is to be asked, where it is.
+    pub fn question(&self) -> Option<AuthSwitch> {
+        match self {
+            Self::Switch { plugin, nonce } => Some(AuthSwitch {
+                plugin: plugin.name().to_owned(),
+                nonce: nonce.as_bytes().to_vec(),
+            }),
+            Self::AskSignature { challenge } => {
+                Some(AuthSwitch { plugin: ed25519::NAME.to_owned(), nonce: challenge.to_vec() })
+            }
+            Self::AskToken => {
+                Some(AuthSwitch { plugin: CLEAR_PASSWORD.to_owned(), nonce: Vec::new() })
+            }
+            Self::Insecure | Self::Accept { .. } | Self::Refuse => None,
+        }
+    }
+}
+
+/// Over what a client comes, and when.
+#[derive(Debug, Clone, Default)]
+pub struct Channel {
+    /// Nobody can listen: TLS, or a unix socket.
+    pub secure: bool,
+    /// What TLS was shown and has verified, in DER.
+    pub certificate: Option<Vec<u8>>,
+    /// Whatever the account says of it.
+    pub certificate_required: bool,
+    /// Since 1970.
+    pub now: Duration,
+}
+
+/// For the log: the client is told nothing but that it is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
 }
 
 pub struct Verifier {
@@ -35,6 +88,9 @@ pub struct Verifier {
     fallback: Plugin,
     /// Stands in for the password of a user nobody knows.
     dummy: [u8; 16],
+    channel: Channel,
+    tokens: Option<Arc<Tokens>>,
+    why: Option<Refusal>,
     stage: Stage,
 }
 
@@ -42,6 +98,8 @@ pub struct Verifier {
 enum Stage {
     First,
     Switched(Plugin),
+    Signature([u8; 32]),
+    Asked,
     Done,
 }
 
@@ -52,18 +110,41 @@ impl Verifier {
         let mut dummy = [1; 16];
         // Without randomness the constant serves too: an unknown user is refused by `account`.
         let _ = rand::fill(&mut dummy);
-        Self { nonce, account, fallback, dummy, stage: Stage::First }
+        Self {
+            nonce,
+            account,
+            fallback,
+            dummy,
+            channel: Channel::default(),
+            tokens: None,
+            why: None,
+            stage: Stage::First,
+        }
+    }
+
+    /// Without this nobody is let in who is to show a token or a certificate.
+    #[must_use]
+    pub fn over(self, channel: Channel, tokens: Option<Arc<Tokens>>) -> Self {
+        Self { channel, tokens, ..self }
     }
 
     /// Judges the login packet (or a COM_CHANGE_USER). `plugin` is empty when the client lacks
     /// CLIENT_PLUGIN_AUTH; such a client knows the native scramble only and cannot be switched.
     pub fn answer(&mut self, plugin: &[u8], response: &[u8]) -> Verdict {
         let Stage::First = self.stage else { return self.refuse() };
+        if self.token_subject().is_some() {
+            return self.answer_with_token(plugin, response);
+        }
         if plugin.is_empty() {
             return self.judge(Plugin::NativePassword, response);
         }
+        if self.is_known_by_a_key() || plugin == ed25519::NAME.as_bytes() && !self.has_a_hash() {
+            let challenge = ed25519::challenge();
+            self.stage = Stage::Signature(challenge);
+            return Verdict::AskSignature { challenge };
+        }
         let Some(plugin) = Plugin::from_name(plugin) else {
-            return self.switch(self.fallback);
+            return self.switch(self.only_plugin().unwrap_or(self.fallback));
         };
         if let Some(only) = self.only_plugin().filter(|only| *only != plugin) {
             return self.switch(only);
@@ -91,8 +172,15 @@ impl Verifier {
     pub fn answer_switch(&mut self, payload: &[u8]) -> Verdict {
         match self.stage {
             Stage::Switched(plugin) => self.judge(plugin, payload),
-            _ => self.refuse(),
+            Stage::Signature(challenge) => self.judge_signature(&challenge, payload),
+            Stage::Asked => self.judge_token(payload),
+            Stage::First | Stage::Done => self.refuse(),
         }
+    }
+
+    /// What was wrong, where it was not a password.
+    pub fn why(&self) -> Option<Refusal> {
+        self.why
     }
 
     /// The nonce sent last. Clients keep it and answer a later COM_CHANGE_USER with it.
@@ -100,11 +188,64 @@ impl Verifier {
         self.nonce
     }
 
+    fn answer_with_token(&mut self, plugin: &[u8], response: &[u8]) -> Verdict {
+        if !self.channel.secure {
+            self.stage = Stage::Done;
+            return Verdict::Insecure;
+        }
+        if plugin.is_empty() {
+            return self.refuse();
+        }
+        if plugin == CLEAR_PASSWORD.as_bytes() && !response.is_empty() {
+            return self.judge_token(response);
+        }
+        self.stage = Stage::Asked;
+        Verdict::AskToken
+    }
+
+    fn judge_token(&mut self, response: &[u8]) -> Verdict {
+        self.stage = Stage::Done;
+        let token = response.strip_suffix(&[0]).unwrap_or(response);
+        let judged = match (&self.tokens, self.token_subject()) {
+            (Some(tokens), Some(subject)) => tokens.verify(token, subject, self.channel.now),
+            _ => Err(TokenError::NoKeys),
+        };
+        match judged {
+            Ok(()) => self.accept(false),
+            Err(why) => {
+                self.why = Some(why.into());
+                Verdict::Refuse
+            }
+        }
+    }
+
+    /// Whoever knows the password, or shows the token, may have to show a certificate too.
+    fn accept(&mut self, fast_auth_ok: bool) -> Verdict {
+        let asked = self.account.as_ref().and_then(|account| account.certificate.as_ref());
+        let any = self.channel.certificate_required.then(CertificateRule::default);
+        let Some(rule) = asked.or(any.as_ref()) else { return Verdict::Accept { fast_auth_ok } };
+        let shown = self.channel.certificate.as_deref();
+        match certificate::judge(shown, rule, self.channel.now) {
+            Ok(()) => Verdict::Accept { fast_auth_ok },
+            Err(why) => {
+                self.why = Some(why.into());
+                Verdict::Refuse
+            }
+        }
+    }
+
+    fn token_subject(&self) -> Option<&str> {
+        match &self.account.as_ref()?.password {
+            ClientSecret::Token(subject) => Some(subject),
+            ClientSecret::Clear(_) | ClientSecret::Hash(_) => None,
+        }
+    }
+
     fn judge(&mut self, plugin: Plugin, response: &[u8]) -> Verdict {
         self.stage = Stage::Done;
         if self.password_is_empty() {
             return if plugin.is_empty_response(response) {
-                Verdict::Accept { fast_auth_ok: false }
+                self.accept(false)
             } else {
                 self.refuse()
             };
@@ -122,16 +263,41 @@ impl Verifier {
                 let previous = previous.as_ref().map_or(self.dummy.as_slice(), Password::as_bytes);
                 self.matches_hash(plugin, hash, response) | self.matches(plugin, previous, response)
             }
-            None => {
+            Some((ClientSecret::Token(_), _)) | None => {
                 self.matches(plugin, &self.dummy, response)
                     | self.matches(plugin, &self.dummy, response)
             }
         };
-        if bool::from(matches) && self.account.is_some() {
-            Verdict::Accept { fast_auth_ok: plugin == Plugin::CachingSha2Password }
+        let known = self.account.is_some() && self.token_subject().is_none();
+        if bool::from(matches) && known {
+            self.accept(plugin == Plugin::CachingSha2Password)
         } else {
             self.refuse()
         }
+    }
+
+    /// As [`Self::judge`], two verifications whatever there is to verify against.
+    fn judge_signature(&mut self, challenge: &[u8; 32], signature: &[u8]) -> Verdict {
+        self.stage = Stage::Done;
+        let verifies = |key: Option<[u8; 32]>| {
+            key.is_some_and(|key| ed25519::verify(&key, challenge, signature))
+        };
+        let of = ed25519::public_key;
+        let account = self.account.as_deref();
+        let current = match account.map(|account| &account.password) {
+            Some(ClientSecret::Clear(password)) => verifies(of(password.as_bytes())),
+            Some(ClientSecret::Hash(PasswordHash::Ed25519(key))) => verifies(Some(*key)),
+            _ => {
+                verifies(of(&self.dummy));
+                false
+            }
+        };
+        // One that is empty is none, and beside one that is empty there is none.
+        let previous = account.filter(|account| !account.password.is_empty());
+        let previous = previous.and_then(|account| account.previous_password.as_ref());
+        let previous = previous.map(Password::as_bytes).filter(|password| !password.is_empty());
+        let by_previous = verifies(of(previous.unwrap_or(&self.dummy))) && previous.is_some();
+        if current || by_previous { self.accept(false) } else { self.refuse() }
     }
 
     fn matches(&self, plugin: Plugin, password: &[u8], response: &[u8]) -> Choice {
@@ -159,12 +325,24 @@ impl Verifier {
         }
     }
 
+    fn is_known_by_a_key(&self) -> bool {
+        let password = self.account.as_ref().map(|account| &account.password);
+        matches!(password, Some(ClientSecret::Hash(PasswordHash::Ed25519(_))))
+    }
+
+    fn has_a_hash(&self) -> bool {
+        let password = self.account.as_ref().map(|account| &account.password);
+        matches!(password, Some(ClientSecret::Hash(_)))
+    }
+
     /// A hash serves one plugin.
     fn only_plugin(&self) -> Option<Plugin> {
         match &self.account.as_ref()?.password {
-            ClientSecret::Clear(_) => None,
             ClientSecret::Hash(PasswordHash::Native(_)) => Some(Plugin::NativePassword),
             ClientSecret::Hash(PasswordHash::Sha256(_)) => Some(Plugin::CachingSha2Password),
+            ClientSecret::Hash(PasswordHash::Ed25519(_))
+            | ClientSecret::Clear(_)
+            | ClientSecret::Token(_) => None,
         }
     }
 
@@ -193,179 +371,4 @@ fn same_length(one: &[u8], other: &[u8]) -> Choice {
 }
 
 #[cfg(test)]
-mod tests {
-    use Plugin::{CachingSha2Password as Sha2, NativePassword as Native};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const ACCEPT: Verdict = Verdict::Accept { fast_auth_ok: false };
-    const ACCEPT_FAST: Verdict = Verdict::Accept { fast_auth_ok: true };
-
-    fn account(password: &str, previous: Option<&str>) -> Arc<Account> {
-        let previous = previous.map(Password::new);
-        Arc::new(Account::new("app".into(), Password::new(password), previous, None, None))
-    }
-
-    fn verifier(account: impl Into<Option<Arc<Account>>>) -> Verifier {
-        Verifier::new(Nonce::random(), account.into(), Sha2)
-    }
-
-    fn scrambled(verifier: &Verifier, plugin: Plugin, password: &str) -> Vec<u8> {
-        scramble(plugin, password.as_bytes(), &verifier.nonce())
-    }
-
-    #[test]
-    fn current_and_previous_serve_with_both_plugins() {
-        for (plugin, accept) in [(Native, ACCEPT), (Sha2, ACCEPT_FAST)] {
-            for (password, verdict) in
-                [("new", accept), ("old", accept), ("other", Verdict::Refuse)]
-            {
-                let mut v = verifier(account("new", Some("old")));
-                let response = scrambled(&v, plugin, password);
-                assert_eq!(v.answer(plugin.name().as_bytes(), &response), verdict);
-                assert_eq!(v.answer(plugin.name().as_bytes(), &response), Verdict::Refuse);
-            }
-        }
-    }
-
-    #[test]
-    fn a_client_without_plugin_auth_is_native_and_never_switched() {
-        for (response_to, verdict) in
-            [("pw", ACCEPT), ("no", Verdict::Refuse), ("", Verdict::Refuse)]
-        {
-            let mut v = verifier(account("pw", None));
-            let response = scrambled(&v, Native, response_to);
-            assert_eq!(v.answer(b"", &response), verdict);
-        }
-        assert_eq!(verifier(account("", None)).answer(b"", b""), ACCEPT);
-    }
-
-    #[test]
-    fn foreign_plugins_are_switched_once_to_the_fallback() {
-        for name in ["mysql_clear_password", "client_ed25519", "sha256_password", "?"] {
-            let mut v = verifier(account("pw", None));
-            let before = v.nonce();
-            let Verdict::Switch { plugin, nonce } = v.answer(name.as_bytes(), b"pw\0") else {
-                panic!("{name} was not switched");
-            };
-            assert_eq!((plugin, nonce), (Sha2, v.nonce()));
-            assert_ne!(nonce, before);
-            assert_eq!(v.answer_switch(&scramble(Sha2, b"pw", &nonce)), ACCEPT_FAST);
-            assert_eq!(v.answer_switch(&scramble(Sha2, b"pw", &nonce)), Verdict::Refuse);
-        }
-    }
-
-    #[test]
-    fn nothing_sensible_is_switched_to_the_plugin_named() {
-        for (plugin, response) in
-            [(Native, b"".as_slice()), (Sha2, b""), (Sha2, b"\0"), (Sha2, &[7; 20])]
-        {
-            for account in [Some(account("pw", None)), None] {
-                let mut v = verifier(account);
-                let verdict = v.answer(plugin.name().as_bytes(), response);
-                assert_eq!(verdict, Verdict::Switch { plugin, nonce: v.nonce() });
-                assert_eq!(v.answer_switch(b""), Verdict::Refuse);
-            }
-        }
-    }
-
-    #[test]
-    fn an_answer_to_the_old_nonce_is_refused_after_a_switch() {
-        let mut v = verifier(account("pw", None));
-        let old = scrambled(&v, Sha2, "pw");
-        assert!(matches!(v.answer(b"client_ed25519", b""), Verdict::Switch { .. }));
-        assert_eq!(v.answer_switch(&old), Verdict::Refuse);
-    }
-
-    fn hashed(hash: PasswordHash) -> Arc<Account> {
-        let (hash, previous) = (ClientSecret::Hash(hash), Some(Password::new("old")));
-        Arc::new(Account::new("app".into(), hash, previous, None, Some(Password::new("target"))))
-    }
-
-    #[test]
-    fn a_hash_serves_as_well_as_the_password() {
-        let native: [u8; 20] = Sha1::digest(Sha1::digest(b"pw")).into();
-        let sha256: [u8; 32] = Sha256::digest(Sha256::digest(b"pw")).into();
-        for (plugin, hash, accept) in [
-            (Native, PasswordHash::Native(native), ACCEPT),
-            (Sha2, PasswordHash::Sha256(sha256), ACCEPT_FAST),
-        ] {
-            for (password, verdict) in [
-                ("pw", accept),
-                ("old", accept),
-                ("target", Verdict::Refuse),
-                ("", Verdict::Refuse),
-            ] {
-                let mut v = verifier(hashed(hash.clone()));
-                let other = if plugin == Native { Sha2 } else { Native };
-                let first = scrambled(&v, other, password);
-                let verdict_of = v.answer(other.name().as_bytes(), &first);
-                let Verdict::Switch { plugin: asked, .. } = verdict_of else {
-                    panic!("{verdict_of:?}")
-                };
-                assert_eq!(asked, plugin);
-                let answer = scrambled(&v, plugin, password);
-                assert_eq!(v.answer_switch(&answer), verdict, "{plugin:?} {password}");
-            }
-        }
-        // The hash itself is no password, nor is it an answer.
-        let mut v = verifier(hashed(PasswordHash::Native(native)));
-        assert_eq!(v.answer(Native.name().as_bytes(), &native), Verdict::Refuse);
-        let mut v = verifier(hashed(PasswordHash::Native(native)));
-        assert_eq!(v.answer(b"", b"short"), Verdict::Refuse);
-    }
-
-    #[test]
-    fn the_clear_password_is_refused() {
-        for plugin in [Native, Sha2] {
-            let mut v = verifier(account("s3cret", None));
-            assert_eq!(v.answer(plugin.name().as_bytes(), b"s3cret\0"), Verdict::Refuse);
-            let mut v = verifier(account("s3cret", None));
-            assert!(matches!(v.answer(b"?", b""), Verdict::Switch { .. }));
-            assert_eq!(v.answer_switch(b"s3cret\0"), Verdict::Refuse);
-        }
-    }
-
-    #[test]
-    fn an_empty_password_accepts_only_nothing() {
-        for (plugin, response, accepted) in [
-            (Native, b"".as_slice(), true),
-            (Sha2, b"", true),
-            (Sha2, b"\0", true),
-            (Native, &[1; 20], false),
-            (Sha2, &[1; 32], false),
-        ] {
-            let mut v = verifier(account("", Some("old")));
-            let verdict = v.answer(plugin.name().as_bytes(), response);
-            assert_eq!(verdict, if accepted { ACCEPT } else { Verdict::Refuse });
-        }
-    }
-
-    #[test]
-    fn an_unknown_user_is_refused_even_with_the_dummy() {
-        let mut v = verifier(None);
-        let response = scramble(Sha2, &v.dummy.clone(), &v.nonce());
-        assert_eq!(v.answer(Sha2.name().as_bytes(), &response), Verdict::Refuse);
-    }
-
-    proptest! {
-        #[test]
-        fn random_bytes_are_never_accepted(
-            known in any::<bool>(),
-            name in prop_oneof![
-                Just(Native.name().as_bytes().to_vec()),
-                Just(Sha2.name().as_bytes().to_vec()),
-                proptest::collection::vec(any::<u8>(), 0..24),
-            ],
-            first in proptest::collection::vec(any::<u8>(), 0..40),
-            second in proptest::collection::vec(any::<u8>(), 0..40),
-        ) {
-            let mut v = verifier(known.then(|| account("pw", Some(""))));
-            let accepted = |v| matches!(v, Verdict::Accept { .. });
-            prop_assert!(!accepted(v.answer(&name, &first)));
-            prop_assert!(!accepted(v.answer_switch(&second)));
-            prop_assert!(!accepted(v.answer_switch(&second)));
-        }
-    }
-}
+mod tests;

@@ -152,7 +152,8 @@ impl Dialer {
         }
         let (mut stream, seq) =
             self.secure(stream, seq, &greeting, (&mut capabilities, extended)).await?;
-        let mut prover = Prover::new(password.clone(), stream.is_secure());
+        let mut prover =
+            Prover::new(password.clone(), stream.is_secure()).to(self.has_verified(&stream));
         let (plugin, auth_response) = prover.first(greeting.plugin.as_bytes(), &greeting.nonce);
         let login = Login {
             capabilities,
@@ -201,6 +202,12 @@ impl Dialer {
         stream.send(&out).await?;
         let stream = tls.connect(stream, self.address.host().unwrap_or_default()).await?;
         Ok((stream, seq.wrapping_add(2)))
+    }
+
+    /// Whether whoever is at the other end is the server that is meant.
+    fn has_verified(&self, stream: &Stream) -> bool {
+        let verifies = self.tls.load().as_ref().is_some_and(|tls| tls.mode().verifies());
+        stream.is_secure() && (stream.tls().is_none() || verifies)
     }
 
     async fn prepare(&self, connection: &mut Connection) -> Result<(), BackendError> {
@@ -280,7 +287,8 @@ impl Connection {
         schema: Option<&str>,
     ) -> Result<(), BackendError> {
         let capabilities = CANONICAL | identity.meaning.common;
-        let mut prover = Prover::new(password.clone(), self.stream.is_secure());
+        let verified = dialer.has_verified(&self.stream);
+        let mut prover = Prover::new(password.clone(), self.stream.is_secure()).to(verified);
         // The server answers with a nonce of its own whatever is sent here.
         let plugin =
             if self.facts.mariadb { Plugin::NativePassword } else { Plugin::CachingSha2Password };

@@ -165,7 +165,7 @@ impl Member {
         );
         let pool = Pool::new(
             (self.at, Arc::clone(&self.dialer)),
-            limits,
+            &limits,
             Arc::clone(means.credentials),
             Arc::clone(means.metrics),
             means.lifecycle.clone(),

@@ -120,7 +120,8 @@ impl Cluster {
         let cluster = Arc::clone(self);
         let stopping = self.lifecycle.stopping();
         self.lifecycle.spawn("target", async move {
-            let tended = gone.run_until_cancelled(cluster.tend(at));
+            // Rare, and large.
+            let tended = Box::pin(gone.run_until_cancelled(cluster.tend(at)));
             let _ = stopping.run_until_cancelled(tended).await;
         });
     }

@@ -52,7 +52,7 @@ fn effect(key: &str) -> Option<Effect> {
     let (section, name) = key.rsplit_once('.')?;
     let section = section.split_once('[').map_or(section, |(section, _)| section);
     Some(match (section, name) {
-        ("endpoint", "name" | "listen" | "access")
+        ("endpoint", "name" | "listen" | "access" | "allow" | "deny" | "proxy_protocol_from")
         | ("target", "name" | "address" | "role")
         | ("secrets", "path" | "command" | "command_timeout")
         | (
@@ -63,6 +63,7 @@ fn effect(key: &str) -> Option<Effect> {
         | (
             "client",
             "max_connections"
+            | "max_connections_per_user"
             | "login_timeout"
             | "idle_timeout"
             | "idle_in_transaction_timeout"
@@ -77,13 +78,14 @@ fn effect(key: &str) -> Option<Effect> {
             "probe_interval" | "probe_timeout" | "failures" | "max_replica_lag"
             | "read_only_fallback" | "username" | "promote" | "fence_command" | "fence_timeout",
         )
-        | ("tls.client", "mode" | "certificate" | "key")
-        | ("tls.target", "mode" | "ca")
+        | ("client.tokens", "keys" | "issuer" | "audience" | "user_claim" | "leeway")
+        | ("tls.client", "mode" | "certificate" | "key" | "ca" | "require_certificate")
+        | ("tls.target", "mode" | "ca" | "certificate" | "key")
         | ("admin", "drain_timeout")
-        | ("log", "format" | "level") => Effect::Live,
+        | ("log", "format" | "level" | "slow_query" | "slow_query_text") => Effect::Live,
         // What is remembered of each session follows from these two.
         ("pool", "init_query" | "pin_filter" | "reap_orphans")
-        | ("admin", "http" | "sql")
+        | ("admin", "http" | "sql" | "digests")
         | ("upgrade", "socket") => Effect::Restart,
         _ => return None,
     })
@@ -129,6 +131,7 @@ pub fn taken_up(old: &Settings, new: &Settings) -> Settings {
     next.pool.reap_orphans = old.pool.reap_orphans;
     next.admin.http.clone_from(&old.admin.http);
     next.admin.sql.clone_from(&old.admin.sql);
+    next.admin.digests = old.admin.digests;
     next.upgrade.clone_from(&old.upgrade);
     next
 }
@@ -183,7 +186,9 @@ fn compare(
 /// All of one endpoint or target but its name.
 fn whole(listing: &[(String, String)], prefix: &str) -> String {
     let said = listing.iter().filter_map(|(key, value)| Some((key.strip_prefix(prefix)?, value)));
-    let said = said.filter(|(key, _)| *key != "name").map(|(_, value)| value.as_str());
+    let said = said
+        .filter(|(key, value)| *key != "name" && !value.is_empty())
+        .map(|(_, value)| value.as_str());
     said.collect::<Vec<_>>().join(", ")
 }
 
@@ -238,6 +243,7 @@ mod tests {
         shed_above = 9
         [client]
         max_connections = 1
+        max_connections_per_user = 7
         login_timeout = "1s"
         idle_timeout = "1s"
         idle_in_transaction_timeout = "1s"
@@ -246,6 +252,12 @@ mod tests {
         max_logging_in = 1
         failed_login_delay = "2s"
         max_failed_logins = 1
+        [client.tokens]
+        keys = "keys"
+        issuer = "i"
+        audience = "a"
+        user_claim = "name"
+        leeway = "1s"
         [failover]
         probe_interval = "2s"
         probe_timeout = "2s"
@@ -260,18 +272,25 @@ mod tests {
         mode = "required"
         certificate = "c"
         key = "k"
+        ca = "ca"
+        require_certificate = true
         [tls.target]
         mode = "verify-ca"
         ca = "ca"
+        certificate = "c"
+        key = "k"
         [admin]
         http = ""
         sql = ""
         drain_timeout = "1s"
+        digests = false
         [upgrade]
         socket = "u.sock"
         [log]
         format = "json"
         level = "debug"
+        slow_query = "1s"
+        slow_query_text = true
     "#;
 
     /// A new key needs a word here on when it takes effect.

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// `None` for what is not a duration; [`LONGEST`] and one more for what is far too long.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut millis: u64 = 0;
     loop {

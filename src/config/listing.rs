@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use super::choice::Choice;
-use super::duration;
 use super::promotion::FenceCommand;
 use super::settings::{
     Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
     TlsClient, TlsTarget, Upgrade,
 };
+use super::tokens::TokenRules;
+use super::{duration, networks};
 
 /// In place of a value that is not shown.
 pub const HIDDEN: &str = "(not shown)";
@@ -52,6 +53,9 @@ impl Settings {
         }
         pool.list(&mut list.at("pool"));
         client.list(&mut list.at("client"));
+        if let Some(rules) = &client.tokens {
+            rules.list(&mut list.at("client.tokens"));
+        }
         failover.list(&mut list.at("failover"));
         tls_client.list(&mut list.at("tls.client"));
         tls_target.list(&mut list.at("tls.target"));
@@ -95,14 +99,22 @@ impl At<'_> {
     fn path(&mut self, key: &str, value: Option<&std::path::PathBuf>) {
         self.say(key, &value.map(|path| path.display().to_string()).unwrap_or_default());
     }
+
+    fn pair(&mut self, pair: Option<&KeyPair>) {
+        self.path("certificate", pair.map(|pair| &pair.certificate));
+        self.path("key", pair.map(|pair| &pair.key));
+    }
 }
 
 impl Endpoint {
     fn list(&self, at: &mut At<'_>) {
-        let Self { name, listen, access } = self;
+        let Self { name, listen, access, allow, deny, proxy_protocol_from } = self;
         at.say("name", name);
         at.say("listen", listen);
         at.say("access", access.as_str());
+        at.say("allow", &networks::text(allow));
+        at.say("deny", &networks::text(deny));
+        at.say("proxy_protocol_from", &networks::text(proxy_protocol_from));
     }
 }
 
@@ -153,9 +165,11 @@ impl Client {
             idle_in_transaction_timeout,
             max_transaction,
             max_query,
+            max_connections_per_user,
             max_logging_in,
             failed_login_delay,
             max_failed_logins,
+            tokens: _,
         } = self;
         at.say("max_connections", max_connections);
         at.limit("login_timeout", *login_timeout);
@@ -163,9 +177,21 @@ impl Client {
         at.limit("idle_in_transaction_timeout", *idle_in_transaction_timeout);
         at.limit("max_transaction", *max_transaction);
         at.limit("max_query", *max_query);
+        at.say("max_connections_per_user", max_connections_per_user);
         at.say("max_logging_in", max_logging_in);
         at.lasts("failed_login_delay", *failed_login_delay);
         at.say("max_failed_logins", max_failed_logins);
+    }
+}
+
+impl TokenRules {
+    fn list(&self, at: &mut At<'_>) {
+        let Self { keys, issuer, audience, user_claim, leeway } = self;
+        at.path("keys", Some(keys));
+        at.say("issuer", issuer);
+        at.say("audience", audience);
+        at.say("user_claim", user_claim);
+        at.lasts("leeway", *leeway);
     }
 }
 
@@ -199,32 +225,31 @@ impl Failover {
 
 impl TlsClient {
     fn list(&self, at: &mut At<'_>) {
-        let Self { mode, pair } = self;
-        let KeyPair { certificate, key } = match pair {
-            Some(pair) => pair,
-            None => &KeyPair { certificate: "".into(), key: "".into() },
-        };
+        let Self { mode, pair, ca, require_certificate } = self;
         at.say("mode", mode.as_str());
-        at.path("certificate", Some(certificate));
-        at.path("key", Some(key));
+        at.pair(pair.as_ref());
+        at.path("ca", ca.as_ref());
+        at.say("require_certificate", require_certificate);
     }
 }
 
 impl TlsTarget {
     fn list(&self, at: &mut At<'_>) {
-        let Self { mode, ca } = self;
+        let Self { mode, ca, pair } = self;
         at.say("mode", mode.as_str());
         at.path("ca", ca.as_ref());
+        at.pair(pair.as_ref());
     }
 }
 
 impl Admin {
     fn list(&self, at: &mut At<'_>) {
-        let Self { http, sql, drain_timeout } = self;
+        let Self { http, sql, drain_timeout, digests } = self;
         for (key, door) in [("http", http), ("sql", sql)] {
             at.say(key, &door.as_ref().map(ToString::to_string).unwrap_or_default());
         }
         at.lasts("drain_timeout", *drain_timeout);
+        at.say("digests", digests);
     }
 }
 
@@ -237,9 +262,11 @@ impl Upgrade {
 
 impl Log {
     fn list(&self, at: &mut At<'_>) {
-        let Self { format, level } = self;
+        let Self { format, level, slow_query, slow_query_text } = self;
         at.say("format", format.as_str());
         at.say("level", level.as_str());
+        at.limit("slow_query", *slow_query);
+        at.say("slow_query_text", slow_query_text);
     }
 }
 
@@ -266,6 +293,9 @@ mod tests {
             name = "reads"
             listen = "unix:/run/t.sock"
             access = "read-only"
+            allow = ["10.0.0.0/8", "127.0.0.1"]
+            deny = ["10.6.0.0/16"]
+            proxy_protocol_from = "2001:db8::/32"
             [[endpoint]]
             [[target]]
             address = "[::1]:3307"
@@ -286,6 +316,12 @@ mod tests {
             [client]
             login_timeout = "0s"
             max_query = "1s500ms"
+            [client.tokens]
+            keys = "/keys.json"
+            issuer = "https://issuer"
+            audience = "db"
+            user_claim = "name"
+            leeway = "5s"
             [failover]
             failures = 9
             read_only_fallback = false
@@ -297,16 +333,23 @@ mod tests {
             mode = "required"
             certificate = "/c"
             key = "/k"
+            ca = "/clients"
+            require_certificate = true
             [tls.target]
             mode = "verify-ca"
             ca = "/ca"
+            certificate = "/tc"
+            key = "/tk"
             [admin]
             http = ""
             sql = "0.0.0.0:6035"
+            digests = false
             [upgrade]
             socket = "/run/u.sock"
             [log]
             format = "json"
+            slow_query = "250ms"
+            slow_query_text = true
         "#;
         let settings = parse(Path::new("t.toml"), text, std::iter::empty()).unwrap();
         let listing = settings.listing();

@@ -12,6 +12,7 @@ mod listing;
 mod live;
 mod mistake;
 mod nearest;
+mod networks;
 mod overlay;
 mod promotion;
 mod read;
@@ -20,11 +21,13 @@ mod section;
 mod settings;
 mod share;
 mod source;
+mod tokens;
 mod tree;
 
 pub use address::{Address, BadAddress};
 pub use choice::Choice;
 pub use difference::{Change, Effect, difference, taken_up};
+pub use duration::parse as parse_duration;
 pub use listing::HIDDEN;
 pub use live::LiveDuration;
 pub use mistake::{Mistake, Mistakes, Place};
@@ -36,6 +39,7 @@ pub use settings::{
 };
 pub use share::Share;
 pub use source::{Source, from_environment, load, parse, quick};
+pub use tokens::TokenRules;
 
 /// What the name of an environment variable that sets a key begins with.
 pub const VARIABLE_PREFIX: &str = "TIDEGATE__";

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use super::mistake::{Mistake, Mistakes, Place};
+use super::networks::networks;
 use super::promotion::promotion;
 use super::scalar;
 use super::section::Section;
 use super::settings::{
-    Admin, Client, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings, Target,
-    TlsClient, TlsTarget, Upgrade,
+    Admin, Client, ClientTlsMode, Endpoint, Failover, KeyPair, Log, Pool, SecretsCommand, Settings,
+    Target, TlsClient, TlsTarget, Upgrade,
 };
 use super::tree::Table;
-use super::{Address, Share, Source};
+use super::{Address, Share, Source, TokenRules};
 
 /// Relative paths are taken from `base`.
 pub(super) fn settings(
@@ -27,7 +28,7 @@ pub(super) fn settings(
     let targets = targets(&mut root, &mut found);
     let (secrets, secrets_command) = secrets(root.child("secrets"), base, &mut found);
     let pool = pool(root.child("pool"), &mut found);
-    let client = client(root.child("client"), &mut found);
+    let client = client(root.child("client"), base, &mut found);
     let failover = failover(root.child("failover"), base, &mut found);
     let mut tls = root.child("tls");
     let tls_client = tls_client(tls.child("client"), base, &mut found);
@@ -74,6 +75,9 @@ fn endpoints(
             name: section.value("name", default.name, scalar::name),
             listen: section.value("listen", default.listen, scalar::address),
             access: section.value("access", default.access, scalar::choice),
+            allow: networks(&mut section, "allow"),
+            deny: networks(&mut section, "deny"),
+            proxy_protocol_from: networks(&mut section, "proxy_protocol_from"),
         };
         let same = endpoints.iter().any(|other| other.name == endpoint.name);
         if same && section.sound(&["name"]) {
@@ -193,7 +197,7 @@ fn too_many_idle(pool: &Pool) -> Option<(&'static str, String)> {
         .then(|| ("min_idle", format!("{min_idle} is more than max_idle, {most}{meant}")))
 }
 
-fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
+fn client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> Client {
     let default = Client::default();
     let mut limit = |key, default| section.value(key, default, scalar::limit);
     let client = Client {
@@ -210,6 +214,11 @@ fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
             default.max_connections,
             scalar::count(1..=10_000_000),
         ),
+        max_connections_per_user: section.value(
+            "max_connections_per_user",
+            default.max_connections_per_user,
+            scalar::count(0..=10_000_000),
+        ),
         max_logging_in: section.value(
             "max_logging_in",
             default.max_logging_in,
@@ -225,6 +234,7 @@ fn client(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Client {
             default.max_failed_logins,
             scalar::count(0..=1_000_000),
         ),
+        tokens: TokenRules::read(section.child("tokens"), base, found),
     };
     found.extend(section.close());
     client
@@ -256,11 +266,40 @@ fn failover(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> 
 }
 
 fn tls_client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsClient {
-    let mode = section.value("mode", TlsClient::default().mode, scalar::choice);
+    let default = TlsClient::default();
+    let mode = section.value("mode", default.mode, scalar::choice);
+    let pair = pair(&mut section, base);
+    let ca = section.value("ca", default.ca, scalar::maybe_path);
+    let require = default.require_certificate;
+    let require_certificate = section.value("require_certificate", require, scalar::flag);
+    if require_certificate && ca.is_none() && section.sound(&["ca"]) {
+        section.wrong("require_certificate", "there is nothing to verify against: set ca too");
+    }
+    if ca.is_some() && mode == ClientTlsMode::Off && section.sound(&["mode"]) {
+        section.wrong("ca", "nobody can show a certificate without TLS: set another mode");
+    }
+    found.extend(section.close());
+    TlsClient { mode, pair, ca: ca.map(|ca| base.join(ca)), require_certificate }
+}
+
+fn tls_target(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsTarget {
+    let default = TlsTarget::default();
+    let mode = section.value("mode", default.mode, scalar::choice);
+    let ca = section.value("ca", default.ca, scalar::maybe_path);
+    let pair = pair(&mut section, base);
+    if mode.verifies() && ca.is_none() && section.sound(&["ca"]) {
+        section.wrong("mode", "there is nothing to verify against: set ca too");
+    }
+    found.extend(section.close());
+    TlsTarget { mode, ca: ca.map(|ca| base.join(ca)), pair }
+}
+
+/// The one without the other is of no use.
+fn pair(section: &mut Section<'_>, base: &Path) -> Option<KeyPair> {
     let certificate = section.value("certificate", None, scalar::maybe_path);
     let key = section.value("key", None, scalar::maybe_path);
     let sound = section.sound(&["certificate", "key"]);
-    let pair = match (certificate, key) {
+    match (certificate, key) {
         (Some(certificate), Some(key)) => {
             Some(KeyPair { certificate: base.join(certificate), key: base.join(key) })
         }
@@ -273,20 +312,7 @@ fn tls_client(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -
             None
         }
         _ => None,
-    };
-    found.extend(section.close());
-    TlsClient { mode, pair }
-}
-
-fn tls_target(mut section: Section<'_>, base: &Path, found: &mut Vec<Mistake>) -> TlsTarget {
-    let default = TlsTarget::default();
-    let mode = section.value("mode", default.mode, scalar::choice);
-    let ca = section.value("ca", default.ca, scalar::maybe_path);
-    if mode.verifies() && ca.is_none() && section.sound(&["ca"]) {
-        section.wrong("mode", "there is nothing to verify against: set ca too");
     }
-    found.extend(section.close());
-    TlsTarget { mode, ca: ca.map(|ca| base.join(ca)) }
 }
 
 fn admin(mut section: Section<'_>, found: &mut Vec<Mistake>, taken: &mut Vec<Taken>) -> Admin {
@@ -295,6 +321,7 @@ fn admin(mut section: Section<'_>, found: &mut Vec<Mistake>, taken: &mut Vec<Tak
         http: section.value("http", default.http, scalar::door),
         sql: section.value("sql", default.sql, scalar::door),
         drain_timeout: section.value("drain_timeout", default.drain_timeout, scalar::any_duration),
+        digests: section.value("digests", default.digests, scalar::flag),
     };
     taken.extend(Taken::new(&section, "http", admin.http.as_ref()));
     taken.extend(Taken::new(&section, "sql", admin.sql.as_ref()));
@@ -319,6 +346,8 @@ fn log(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Log {
     let log = Log {
         format: section.value("format", default.format, scalar::choice),
         level: section.value("level", default.level, scalar::choice),
+        slow_query: section.value("slow_query", default.slow_query, scalar::limit),
+        slow_query_text: section.value("slow_query_text", default.slow_query_text, scalar::flag),
     };
     found.extend(section.close());
     log

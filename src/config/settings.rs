@@ -4,8 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cidr::IpCidr;
+
 use super::choice::Choice;
-use super::{Address, FenceCommand, Mistakes, Promote, Share, Source};
+use super::{Address, FenceCommand, Mistakes, Promote, Share, Source, TokenRules};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -47,6 +49,12 @@ pub struct Endpoint {
     pub name: String,
     pub listen: Address,
     pub access: Access,
+    /// Who may connect; empty: everybody.
+    pub allow: Vec<IpCidr>,
+    /// Who may not, allowed or not.
+    pub deny: Vec<IpCidr>,
+    /// Load balancers that say first for whom they connect.
+    pub proxy_protocol_from: Vec<IpCidr>,
 }
 
 impl Default for Endpoint {
@@ -55,6 +63,9 @@ impl Default for Endpoint {
             name: "default".to_owned(),
             listen: Address::tcp("127.0.0.1", 6033),
             access: Access::ReadWrite,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            proxy_protocol_from: Vec::new(),
         }
     }
 }
@@ -162,6 +173,8 @@ impl Default for Pool {
 pub struct Client {
     /// That are logged in.
     pub max_connections: usize,
+    /// Of one user, where the secrets say nothing else; 0 is no limit.
+    pub max_connections_per_user: u32,
     /// That are not yet.
     pub max_logging_in: usize,
     /// How long the answer to a wrong password is held back, after a few of them.
@@ -173,12 +186,15 @@ pub struct Client {
     pub idle_in_transaction_timeout: Option<Duration>,
     pub max_transaction: Option<Duration>,
     pub max_query: Option<Duration>,
+    /// `None`: nobody logs in with a token.
+    pub tokens: Option<TokenRules>,
 }
 
 impl Default for Client {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_connections_per_user: 0,
             max_logging_in: 10_000,
             failed_login_delay: Duration::from_secs(1),
             max_failed_logins: 0,
@@ -187,6 +203,7 @@ impl Default for Client {
             idle_in_transaction_timeout: Some(Duration::from_secs(5 * 60)),
             max_transaction: None,
             max_query: None,
+            tokens: None,
         }
     }
 }
@@ -228,11 +245,15 @@ pub struct TlsClient {
     pub mode: ClientTlsMode,
     /// `None`: a self-signed one is made at start, as mysqld does.
     pub pair: Option<KeyPair>,
+    /// Whose certificates of clients are believed; `None`: they are not asked for one.
+    pub ca: Option<PathBuf>,
+    /// Of every client; never without `ca`.
+    pub require_certificate: bool,
 }
 
 impl Default for TlsClient {
     fn default() -> Self {
-        Self { mode: ClientTlsMode::Preferred, pair: None }
+        Self { mode: ClientTlsMode::Preferred, pair: None, ca: None, require_certificate: false }
     }
 }
 
@@ -261,11 +282,13 @@ pub struct TlsTarget {
     pub mode: TargetTlsMode,
     /// Always there when the mode verifies.
     pub ca: Option<PathBuf>,
+    /// Shown to servers that ask for one.
+    pub pair: Option<KeyPair>,
 }
 
 impl Default for TlsTarget {
     fn default() -> Self {
-        Self { mode: TargetTlsMode::Preferred, ca: None }
+        Self { mode: TargetTlsMode::Preferred, ca: None, pair: None }
     }
 }
 
@@ -301,6 +324,8 @@ pub struct Admin {
     pub sql: Option<Address>,
     /// Zero cuts every client at once.
     pub drain_timeout: Duration,
+    /// Are statements told apart by their digests?
+    pub digests: bool,
 }
 
 impl Default for Admin {
@@ -309,6 +334,7 @@ impl Default for Admin {
             http: Some(Address::tcp("127.0.0.1", 6034)),
             sql: Some(Address::tcp("127.0.0.1", 6035)),
             drain_timeout: Duration::from_secs(60),
+            digests: true,
         }
     }
 }
@@ -324,11 +350,20 @@ pub struct Upgrade {
 pub struct Log {
     pub format: LogFormat,
     pub level: LogLevel,
+    /// Statements that take longer; `None`: none.
+    pub slow_query: Option<Duration>,
+    /// With their text, values and all.
+    pub slow_query_text: bool,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: LogLevel::Info }
+        Self {
+            format: LogFormat::Text,
+            level: LogLevel::Info,
+            slow_query: None,
+            slow_query_text: false,
+        }
     }
 }
 

@@ -147,6 +147,7 @@ mod tests {
     use super::*;
     use crate::config::{
         Access, ClientTlsMode, LogFormat, Pool, Role, SecretsCommand, Share, TargetTlsMode,
+        TokenRules,
     };
 
     const MINIMAL: &str = "[[endpoint]]\n[[target]]\n";
@@ -182,7 +183,8 @@ mod tests {
     #[test]
     fn the_example_has_every_key() {
         let example = include_str!("../../config/tidegate.example.toml");
-        let tables = ["secrets", "pool", "client", "failover", "tls.client", "tls.target"];
+        let tables =
+            ["secrets", "pool", "client", "client.tokens", "failover", "tls.client", "tls.target"];
         for section in ["endpoint", "target", "admin", "upgrade", "log"].into_iter().chain(tables) {
             let header = match section {
                 "endpoint" | "target" => format!("[[{section}]]"),
@@ -192,9 +194,38 @@ mod tests {
             let told = wrong(&text).join("\n");
             let keys = told.split_once("] has ").unwrap().1.lines().next().unwrap();
             for key in keys.split(", ") {
+                if tables.contains(&&*format!("{section}.{key}")) {
+                    continue;
+                }
                 assert!(example.contains(&format!("\n{key} = ")), "{section}.{key}");
             }
         }
+    }
+
+    #[test]
+    fn tokens_have_an_issuer_and_an_audience() {
+        let rules = "[client.tokens]\nkeys = \"k.pem\"\nissuer = \"i\"\naudience = \"a\"";
+        let text = format!("{MINIMAL}{rules}");
+        let settings = parse(Path::new("/etc/tidegate/t.toml"), &text, env(&[])).unwrap();
+        let expected = TokenRules {
+            keys: "/etc/tidegate/k.pem".into(),
+            issuer: "i".to_owned(),
+            audience: "a".to_owned(),
+            user_claim: "sub".to_owned(),
+            leeway: Duration::from_secs(30),
+        };
+        assert_eq!(settings.client.tokens, Some(expected));
+        assert_eq!(
+            wrong("[client.tokens]\nkeys = \"k\"\naudience = \"a\""),
+            ["t.toml:2: client.tokens.keys: a token says who signed it and for whom: set issuer \
+              too"]
+        );
+        assert_eq!(
+            wrong("[client.tokens]\nissuer = \"i\""),
+            [
+                "t.toml:2: client.tokens.issuer: there is no key to verify a token with: set keys too"
+            ]
+        );
     }
 
     #[test]

@@ -27,10 +27,14 @@ pub enum End {
     Crowded,
     /// It lives on in another process.
     Moved,
+    /// From a network that may not come in here.
+    NotAllowed,
+    /// There are as many of this user as there may be.
+    UserLimit,
 }
 
 impl End {
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 19] = [
         "quit",
         "hung_up",
         "malformed",
@@ -48,6 +52,8 @@ impl End {
         "blocked",
         "crowded",
         "moved",
+        "not_allowed",
+        "user_limit",
     ];
 }
 

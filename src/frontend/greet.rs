@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use mysql_common::collations::{Collation, CollationId};
@@ -14,22 +14,19 @@ use tokio::io::AsyncWriteExt;
 use super::listen::Admitted;
 use super::refuse::Word;
 use super::serve::Session;
-use super::{ClientTls, End, Shared};
-use crate::auth::{Nonce, Plugin, Verdict, Verifier};
+use super::{ClientTls, End, Shared, gate};
+use crate::auth::{Channel, Nonce, Plugin, Verdict, Verifier};
 use crate::backend::{self, Facts, Identity};
 use crate::config::Access;
 use crate::metrics::LoginOutcome;
-use crate::net::{self, Algorithm, Stream};
+use crate::net::{Algorithm, Handshake, HandshakeError, Stream};
 use crate::registry::{Activity, Entrance, Presence, Wire};
 use crate::secrets::Account;
 use crate::session::{self, Charset, Ledger};
 use crate::wire::{
-    AuthMore, AuthSwitch, COMPRESSION, Capabilities, Extended, Greeting, Login, Meaning, OFFERED,
-    OkReply, SslRequest, Status, offered, offered_extended, put_ok,
+    COMPRESSION, Capabilities, Extended, Greeting, Login, Meaning, OFFERED, OkReply, ProxyHeader,
+    SslRequest, Status, offered, offered_extended,
 };
-
-/// Connection attributes alone may be 64 KB.
-const LOGIN_PACKET: usize = 128 * 1024;
 
 /// What is said while no target has been reached yet.
 const UNKNOWN_VERSION: &str = "8.4.0";
@@ -46,13 +43,12 @@ struct NoSuchLevel;
 
 /// One client on its way in.
 struct Guest {
-    stream: Stream,
+    handshake: Handshake,
     shared: Arc<Shared>,
     presence: Presence,
     access: Access,
+    came: Instant,
     tls: Arc<ClientTls>,
-    /// Of the last packet read.
-    seq: u8,
     /// What the greeting said.
     offered: Capabilities,
     offered_extended: Extended,
@@ -68,9 +64,11 @@ impl Session {
         let access = entrance.access;
         let limit = shared.limits.login_timeout();
         let tls = shared.tls.load_full();
+        let came = Instant::now();
         let (offered, offered_extended) = (OFFERED, Extended::empty());
+        let handshake = Handshake::new(stream);
         let guest =
-            Guest { stream, shared, presence, access, tls, seq: 0, offered, offered_extended };
+            Guest { handshake, shared, presence, access, came, tls, offered, offered_extended };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -91,7 +89,7 @@ impl Guest {
             Some(_) => self.secure().await?,
             None => (self, payload),
         };
-        if guest.tls.required && !guest.stream.is_secure() {
+        if guest.tls.required && !guest.handshake.stream.is_secure() {
             return Err(guest.refuse(&Word::tls_required(), End::TlsRequired).await);
         }
         let Ok(login) = Login::parse(&payload) else {
@@ -114,7 +112,7 @@ impl Guest {
         self.offered_extended =
             facts.map_or(Extended::empty(), |facts| offered_extended(facts.extended));
         let mut capabilities = self.offered;
-        if self.tls.side.is_some() && !self.stream.is_secure() {
+        if self.tls.side.is_some() && !self.handshake.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
         self.offered = capabilities;
@@ -129,20 +127,18 @@ impl Guest {
             status: fresh_status(&self.shared),
             plugin: fallback(&self.shared).name().to_owned(),
         };
-        let mut out = BytesMut::with_capacity(128);
-        greeting.put(&mut out, 0);
-        self.write(&out).await
+        self.handshake.greet(&greeting).await.map_err(|_| End::HungUp)
     }
 
     async fn secure(mut self) -> Result<(Self, BytesMut), End> {
         let Some(tls) = self.tls.side.clone() else {
             return Err(self.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
-        let stream = tls.accept(self.stream).await.map_err(|error| {
-            tracing::debug!(peer = %self.presence.peer, %error, "TLS handshake failed");
+        let handshake = self.handshake.secure(&tls).await.map_err(|error| {
+            tracing::debug!(session = self.presence.id, peer = %self.presence.peer, %error, "TLS handshake failed");
             End::Malformed
         })?;
-        let mut guest = Self { stream, ..self };
+        let mut guest = Self { handshake, ..self };
         let payload = guest.read().await?;
         Ok((guest, payload))
     }
@@ -157,30 +153,30 @@ impl Guest {
             let word = Word::blocked(&login.user, host(&peer));
             return Err(self.refuse(&word, End::Blocked).await);
         }
-        let account = self.shared.vault.current().account(&login.user).cloned();
-        let mut verifier = Verifier::new(nonce, account.clone(), fallback(&self.shared));
-        let mut verdict = verifier.answer(login.plugin.as_bytes(), &login.auth_response);
-        if let Verdict::Switch { plugin, nonce } = verdict {
-            let switch =
-                AuthSwitch { plugin: plugin.name().to_owned(), nonce: nonce.as_bytes().to_vec() };
-            let mut out = BytesMut::with_capacity(64);
-            switch.put(&mut out, self.seq.wrapping_add(1));
-            self.write(&out).await?;
-            let answer = self.read().await?;
-            verdict = verifier.answer_switch(&answer);
-        }
+        let account = gate::account(&self.shared, &login.user, &peer);
+        let mut verifier = verifier(&self.shared, nonce, account.clone(), &self.handshake.stream);
+        let verdict = match self.handshake.judge(&mut verifier, login).await {
+            Ok(verdict) => verdict,
+            Err(error) => return Err(self.broken(&error).await),
+        };
         if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
             let Some(admitted) = Admitted::count(&self.shared) else {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
             };
             // Before the client knows that its id is good: it may be killed by it at once.
-            self.presence.set_account(&account);
+            let most = self.shared.limits.of_user(&account);
+            if !self.presence.log_in(&account, most) {
+                let word = Word::user_limit(&account.username, most);
+                return Err(self.refuse(&word, End::UserLimit).await);
+            }
             self.presence.set_attributes(&login.attributes);
             self.accept(fast_auth_ok, login).await?;
             Ok((account, admitted))
+        } else if verdict == Verdict::Insecure {
+            let word = Word::token_needs_tls(&login.user);
+            Err(self.refuse(&word, End::TlsRequired).await)
         } else {
-            let user: String = login.user.chars().take(32).collect();
-            tracing::info!(peer, user, "refused a login");
+            log_refusal(self.presence.id, &peer, &login.user, &verifier);
             hold_back(&self.shared, &peer, &login.user).await;
             let with_password = !login.auth_response.is_empty();
             let word = Word::bad_login(&login.user, host(&peer), with_password);
@@ -190,17 +186,19 @@ impl Guest {
 
     async fn accept(&mut self, fast_auth_ok: bool, login: &Login) -> Result<(), End> {
         self.shared.metrics.client.logins.of(LoginOutcome::Accepted).inc();
-        let mut out = BytesMut::with_capacity(32);
-        let mut seq = self.seq.wrapping_add(1);
-        if fast_auth_ok {
-            seq = AuthMore { data: &[3] }.put(&mut out, seq);
-        }
         let status = fresh_status(&self.shared);
         let schema = login.schema.as_deref().filter(|schema| !schema.is_empty());
         let schema = schema.filter(|_| tells_schema(&self.shared));
         let reply = OkReply { status, schema, ..OkReply::default() };
-        put_ok(&mut out, seq, &reply, login.capabilities & self.offered);
-        self.write(&out).await
+        let capabilities = login.capabilities & self.offered;
+        let told = self.handshake.accept(fast_auth_ok, &reply, capabilities).await;
+        told.map_err(|_| End::HungUp)?;
+        let metrics = &self.shared.metrics.client;
+        metrics.login_seconds.observe(self.came.elapsed().as_secs_f64());
+        if self.handshake.stream.tls().is_some() {
+            metrics.logins_tls.inc();
+        }
+        Ok(())
     }
 
     fn settle(self, login: &Login, account: Arc<Account>, algorithm: Option<Algorithm>) -> Session {
@@ -213,9 +211,10 @@ impl Guest {
         let as_logged_in =
             ledger_login(&self.shared, schema, collation, (capabilities, self.access));
         let ledger = Ledger::new(as_logged_in, Arc::clone(&self.shared.library));
+        let stream = self.handshake.stream;
         let stream = match algorithm {
-            Some(algorithm) => self.stream.compressed(algorithm, Arc::clone(&self.shared.engines)),
-            None => self.stream,
+            Some(algorithm) => stream.compressed(algorithm, Arc::clone(&self.shared.engines)),
+            None => stream,
         };
         let (tls, compressed) = (stream.tls().is_some(), stream.is_compressed());
         self.presence.set_wire(Wire { tls, compressed });
@@ -233,16 +232,22 @@ impl Guest {
     }
 
     async fn read(&mut self) -> Result<BytesMut, End> {
-        match net::read_packet(&mut self.stream, LOGIN_PACKET).await {
-            Ok((seq, payload)) => {
-                self.seq = seq;
-                Ok(payload)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                Err(self.refuse(&Word::packet_too_large(), End::Malformed).await)
-            }
-            Err(_) => Err(End::HungUp),
+        match self.handshake.read().await {
+            Ok(payload) => Ok(payload),
+            Err(error) => Err(self.broken(&error).await),
         }
+    }
+
+    async fn broken(&mut self, error: &HandshakeError) -> End {
+        let word = match error {
+            HandshakeError::TooLarge(Some(header)) if ProxyHeader::begins(*header) => {
+                tracing::info!(peer = %self.presence.peer, "refused a PROXY header");
+                Word::stray_proxy_header()
+            }
+            HandshakeError::TooLarge(_) => Word::packet_too_large(),
+            HandshakeError::Io(_) => return End::HungUp,
+        };
+        self.refuse(&word, End::Malformed).await
     }
 
     async fn refuse(&mut self, word: &Word, end: End) -> End {
@@ -251,16 +256,35 @@ impl Guest {
     }
 
     async fn say(&mut self, word: &Word) {
+        self.shared.count_refusal(word);
         let mut out = BytesMut::with_capacity(128);
-        word.put(&mut out, self.seq.wrapping_add(1));
-        if self.write(&out).await.is_ok() {
-            let _ = self.stream.shutdown().await;
+        word.put(&mut out, self.handshake.next_seq());
+        if self.handshake.stream.send(&out).await.is_ok() {
+            let _ = self.handshake.stream.shutdown().await;
         }
     }
+}
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
-        self.stream.send(bytes).await.map_err(|_| End::HungUp)
-    }
+pub(super) fn verifier(
+    shared: &Shared,
+    nonce: Nonce,
+    account: Option<Arc<Account>>,
+    stream: &Stream,
+) -> Verifier {
+    let channel = Channel {
+        secure: stream.is_secure(),
+        certificate: stream.certificate().map(<[u8]>::to_vec),
+        certificate_required: shared.tls.load().certificate_required,
+        now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+    };
+    let tokens = shared.tokens.load_full();
+    Verifier::new(nonce, account, fallback(shared)).over(channel, tokens)
+}
+
+pub(super) fn log_refusal(session: u32, peer: &str, user: &str, verifier: &Verifier) {
+    let user: String = user.chars().take(32).collect();
+    let why = verifier.why().map(tracing::field::display);
+    tracing::info!(session, peer, user, why, "refused a login");
 }
 
 /// A login has failed: who guesses is to take its time.

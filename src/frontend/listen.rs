@@ -8,6 +8,8 @@ use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
+use super::gate::{Gate, Unheard};
+use super::greet::host;
 use super::refuse::Word;
 use super::serve::Session;
 use super::{End, Shared};
@@ -22,7 +24,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// not let in yet are the listener's, whoever has it next.
 pub async fn listen(
     listener: Arc<Listener>,
-    entrance: Entrance,
+    (entrance, gate): (Entrance, Arc<Gate>),
     closing: CancellationToken,
     shared: Arc<Shared>,
 ) {
@@ -35,10 +37,10 @@ pub async fn listen(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let shared = Arc::clone(&shared);
+                let (gate, shared) = (Arc::clone(&gate), Arc::clone(&shared));
                 let lifecycle = shared.lifecycle.clone();
                 // A future keeps the place of its arguments to its end.
-                let arrival = Box::new(Arrival { stream, peer, entrance, shared });
+                let arrival = Box::new(Arrival { stream, peer, entrance, gate, shared });
                 lifecycle.spawn("session", come_in(arrival));
             }
             Err(error) => {
@@ -53,6 +55,7 @@ struct Arrival {
     stream: Stream,
     peer: String,
     entrance: Entrance,
+    gate: Arc<Gate>,
     shared: Arc<Shared>,
 }
 
@@ -65,11 +68,12 @@ impl Arrival {
 }
 
 async fn come_in(arrival: Box<Arrival>) {
-    let Arrival { stream, peer, entrance, shared } = arrival.unpack();
+    let Arrival { stream, peer, entrance, gate, shared } = arrival.unpack();
     let _counted = Counted::one(&shared.metrics.client.connections);
     shared.metrics.client.connections_total.inc();
     // The login is rare and its future large: kept apart, so that a sleeping session is small.
-    let (session, _admitted) = match Box::pin(greet(stream, (peer, entrance), &shared)).await {
+    let greeted = Box::pin(greet(stream, (peer, entrance), gate, &shared)).await;
+    let (session, _admitted) = match greeted {
         Ok(greeted) => greeted,
         Err(end) => {
             shared.metrics.client.logins.of(outcome(end)).inc();
@@ -92,20 +96,48 @@ pub(super) fn count(shared: &Shared, end: End) {
 async fn greet(
     stream: Stream,
     from: (String, Entrance),
+    gate: Arc<Gate>,
     shared: &Arc<Shared>,
 ) -> Result<(Box<Session>, Admitted), End> {
-    let guest = shared.lobby.enter(Instant::now()).filter(|_| !Admitted::is_full(shared));
-    let Some(guest) = guest else {
-        refuse(stream, &Word::too_many_clients()).await;
+    let Some(guest) = shared.lobby.enter(Instant::now()) else {
+        refuse(shared, stream, &Word::too_many_clients()).await;
         return Err(End::TooMany);
     };
     let _counted = Counted::one(&shared.metrics.client.logging_in);
     tokio::select! {
         biased;
-        greeted = Session::greet(stream, from, Arc::clone(shared)) => greeted,
+        greeted = pass(stream, from, &gate, shared) => greeted,
         // Whoever is too slow is not told so.
         () = guest.cut() => Err(End::Crowded),
     }
+}
+
+/// Who comes from where they may not, and who is one too many, is told so in place of the greeting.
+async fn pass(
+    mut stream: Stream,
+    (peer, entrance): (String, Entrance),
+    gate: &Gate,
+    shared: &Arc<Shared>,
+) -> Result<(Box<Session>, Admitted), End> {
+    let peer = match gate.peer(&mut stream, peer).await {
+        Ok(peer) => peer,
+        Err(Unheard { end, word }) => {
+            if let Some(word) = word {
+                refuse(shared, stream, &word).await;
+            }
+            return Err(end);
+        }
+    };
+    if !gate.admits(&peer) {
+        tracing::debug!(peer, "refused a connection from a network that is not allowed");
+        refuse(shared, stream, &Word::host_not_allowed(host(&peer))).await;
+        return Err(End::NotAllowed);
+    }
+    if Admitted::is_full(shared) {
+        refuse(shared, stream, &Word::too_many_clients()).await;
+        return Err(End::TooMany);
+    }
+    Session::greet(stream, (peer, entrance), Arc::clone(shared)).await
 }
 
 /// Of a login that came to nothing.
@@ -117,11 +149,14 @@ fn outcome(end: End) -> LoginOutcome {
         End::TooMany => LoginOutcome::TooMany,
         End::Blocked => LoginOutcome::Blocked,
         End::Crowded => LoginOutcome::Crowded,
+        End::NotAllowed => LoginOutcome::NotAllowed,
+        End::UserLimit => LoginOutcome::UserLimit,
         _ => LoginOutcome::Broken,
     }
 }
 
-async fn refuse(mut stream: Stream, word: &Word) {
+async fn refuse(shared: &Shared, mut stream: Stream, word: &Word) {
+    shared.count_refusal(word);
     let mut out = BytesMut::with_capacity(64);
     word.put(&mut out, 0);
     let say = async {

@@ -9,13 +9,14 @@ mod change_user;
 mod desk;
 mod end;
 mod exchange;
+mod gate;
 mod greet;
 mod heal;
 mod inbound;
 mod kill;
 mod limits;
 mod listen;
-mod lobby;
+mod notes;
 mod prepare;
 mod recut;
 mod refuse;
@@ -32,21 +33,25 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use refuse::Word;
 
 pub use desk::Desks;
 pub use end::End;
+pub use gate::Gate;
 pub use limits::Limits;
 pub use listen::listen;
-pub use lobby::Lobby;
+pub use notes::Notes;
+pub use refuse::CODES as REFUSAL_CODES;
 pub use throttle::Throttle;
 pub use tls::ClientTls;
 pub use travel::{Departure, Departures, Traveller, arrive};
 
+use crate::auth::Tokens;
 use crate::cluster::Cluster;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::{Engines, Lifeline, Shelf};
-use crate::registry::Registry;
+use crate::registry::{Lobby, Registry};
 use crate::secrets::Vault;
 use crate::session::Library;
 
@@ -65,6 +70,8 @@ pub struct Shared {
     pub engines: Arc<Engines>,
     /// Another certificate, or another mode, takes the place of the one before.
     pub tls: ArcSwap<ClientTls>,
+    /// Other keys take the place of those before; empty: nobody logs in with a token.
+    pub tokens: ArcSwapOption<Tokens>,
     pub limits: Limits,
     /// Clients that are logged in.
     pub clients: AtomicUsize,
@@ -73,4 +80,12 @@ pub struct Shared {
     pub throttle: Throttle,
     /// Set, clients at rest go there when they are woken.
     pub departures: ArcSwapOption<Departures>,
+    pub notes: Notes,
+}
+
+impl Shared {
+    /// A client is told so.
+    fn count_refusal(&self, word: &Word) {
+        self.metrics.client.refusals.at(word.label()).inc();
+    }
 }

@@ -19,6 +19,12 @@ pub struct Word {
     pub message: String,
 }
 
+/// The codes that [`Word`] says by itself, as labels of a metric.
+pub const CODES: [&str; 24] = [
+    "1040", "1043", "1045", "1047", "1053", "1094", "1095", "1105", "1129", "1130", "1153", "1156",
+    "1226", "1231", "1235", "1243", "1317", "1461", "1835", "3024", "3159", "3923", "4031", "9501",
+];
+
 /// How much of a statement may have happened when its connection was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -44,6 +50,22 @@ impl Word {
         Self { code, state, message: message.into() }
     }
 
+    /// To a client who shall find in the log what it was told.
+    #[must_use]
+    pub fn to(self, session: u32) -> Self {
+        Self { message: format!("{} (session {session})", self.message), ..self }
+    }
+
+    /// Somebody has to look after the proxy or its targets, and not the client after its statement.
+    pub fn is_trouble(&self) -> bool {
+        matches!(self.code, 1040 | 1053 | 9501)
+    }
+
+    /// Its place in [`CODES`]; past the end if a server said it.
+    pub fn label(&self) -> usize {
+        CODES.iter().position(|code| code.parse() == Ok(self.code)).unwrap_or(CODES.len())
+    }
+
     /// Writes the packet; returns the next sequence id.
     pub fn put(&self, out: &mut BytesMut, seq: u8) -> u8 {
         put_err(out, seq, self.code, &self.state, &self.message)
@@ -51,6 +73,15 @@ impl Word {
 
     pub fn too_many_clients() -> Self {
         Self::new(1040, *b"08004", "Too many connections")
+    }
+
+    /// As with the server's MAX_USER_CONNECTIONS of an account.
+    pub fn user_limit(user: &str, most: Option<u32>) -> Self {
+        let most = most.unwrap_or_default();
+        let message = format!(
+            "User '{user}' has exceeded the 'max_user_connections' resource (current value: {most})"
+        );
+        Self::new(1226, *b"42000", message)
     }
 
     /// The same whatever was wrong, as the server does it.
@@ -71,6 +102,12 @@ impl Word {
         Self::new(1129, *b"HY000", message)
     }
 
+    /// By its network.
+    pub fn host_not_allowed(peer: &str) -> Self {
+        let message = format!("Host '{peer}' is not allowed to connect to this MySQL server");
+        Self::new(1130, *b"HY000", message)
+    }
+
     pub fn tls_required() -> Self {
         Self::new(
             3159,
@@ -79,8 +116,27 @@ impl Word {
         )
     }
 
+    /// Before it is shown, lest somebody listens.
+    pub fn token_needs_tls(user: &str) -> Self {
+        let user: String = user.chars().take(32).collect();
+        let message = format!(
+            "Connections using insecure transport are prohibited for user '{user}', who logs in with a token."
+        );
+        Self::new(3159, *b"08004", message)
+    }
+
     pub fn bad_handshake() -> Self {
         Self::new(1043, *b"08S01", "Bad handshake")
+    }
+
+    pub fn bad_proxy_header() -> Self {
+        Self::new(1043, *b"08S01", "Bad handshake: no PROXY header (endpoint.proxy_protocol_from)")
+    }
+
+    pub fn stray_proxy_header() -> Self {
+        let message = "Bad handshake: a PROXY header from an address that is not in \
+                       endpoint.proxy_protocol_from";
+        Self::new(1043, *b"08S01", message)
     }
 
     pub fn charset_not_for_clients(name: &str) -> Self {
@@ -125,6 +181,14 @@ impl Word {
                 }
                 Self::new(9501, *b"HY000", message)
             }
+            BorrowError::OwnBound { waited, user, most } => Self::new(
+                9501,
+                *b"HY000",
+                format!(
+                    "Timed-out waiting to acquire database connection: waited {:.1}s (pool.borrow_timeout), the {most} that user '{user}' may have (max_server_connections) are in use",
+                    waited.as_secs_f64()
+                ),
+            ),
             BorrowError::Login(BackendError::Refused(error)) => Self::new(
                 error.code,
                 error.state,
@@ -285,6 +349,15 @@ mod tests {
              (pool.borrow_timeout), 8 of 8 in use; last error of the target: \
              Connection refused (os error 111)"
         );
+    }
+
+    #[test]
+    fn every_code_has_its_label() {
+        assert_eq!(CODES[Word::over_time().label()], "3024");
+        assert_eq!(CODES[Word::too_many_clients().label()], "1040");
+        assert!(CODES.is_sorted());
+        let server = ErrPacket { code: 1064, state: *b"42000", message: "no".into() };
+        assert_eq!(CODES.get(Word::from_server(&server).label()), None);
     }
 
     #[test]

@@ -10,4 +10,6 @@ pub struct ClientTls {
     /// `None`: TLS is off.
     pub side: Option<Arc<ClientSideTls>>,
     pub required: bool,
+    /// Of every client, whatever the secrets ask of its user.
+    pub certificate_required: bool,
 }

@@ -98,7 +98,8 @@ pub fn arrive(traveller: Traveller, socket: OwnedFd, shared: &Arc<Shared>) -> Re
     let ledger = ledger.ok_or(Stranded::NoRoom)?;
     let entrance = Entrance { endpoint: shared.registry.number_of(&endpoint), access };
     let presence = shared.registry.enter_as(Some(id), peer, entrance);
-    presence.set_account(&account);
+    // It was counted where it came from.
+    presence.log_in(&account, None);
     presence.set_attributes(&traveller.attributes);
     presence.set_wire(Wire { tls: false, compressed: false });
     presence.set_activity(Activity::Idle);

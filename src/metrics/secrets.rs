@@ -12,6 +12,8 @@ pub struct Secrets {
     pub read: IntGauge,
     pub certificate_generation: IntGauge,
     pub certificate_failures: IntCounter,
+    pub token_keys_generation: IntGauge,
+    pub token_keys_failures: IntCounter,
 }
 
 impl Secrets {
@@ -31,11 +33,19 @@ impl Secrets {
             )?,
             certificate_generation: make.gauge(
                 "tidegate_certificate_generation",
-                "How often the certificate shown to clients has been read again.",
+                "How often the certificates have been read again.",
             )?,
             certificate_failures: make.counter(
                 "tidegate_certificate_reload_failures_total",
                 "New certificates that were refused as they were wrong, or could not be read.",
+            )?,
+            token_keys_generation: make.gauge(
+                "tidegate_token_keys_generation",
+                "How often the keys of tokens have been read again.",
+            )?,
+            token_keys_failures: make.counter(
+                "tidegate_token_keys_reload_failures_total",
+                "New keys of tokens that were refused as they were wrong, or could not be read.",
             )?,
         })
     }

@@ -17,6 +17,15 @@ const CONTINUED: usize = 0xFF_FFFF;
 /// Memory follows what arrives, not what a stranger announces.
 const FIRST_CAPACITY: usize = 4096;
 
+/// What the header of a packet says that is not read.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a packet of {length} bytes, where {limit} are the limit")]
+pub struct TooLong {
+    pub header: [u8; 4],
+    length: usize,
+    limit: usize,
+}
+
 /// Reads one packet: its sequence id and its payload. `InvalidData` when it is longer than
 /// `limit`, or goes on in another packet, which nothing in a login does; `UnexpectedEof` when
 /// the stream ends before its end.
@@ -26,8 +35,7 @@ pub async fn read_packet(stream: &mut Stream, limit: usize) -> io::Result<(u8, B
     let [a, b, c, sequence] = header;
     let length = u32::from_le_bytes([a, b, c, 0]) as usize;
     if length > limit || length == CONTINUED {
-        let text = format!("a packet of {length} bytes, where {limit} are the limit");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, TooLong { header, length, limit }));
     }
     let mut payload = BytesMut::with_capacity(length.min(FIRST_CAPACITY));
     let mut rest = stream.take(length as u64);

@@ -123,6 +123,12 @@ impl Stream {
         Some((version, cipher))
     }
 
+    /// What the other end has shown of itself and TLS has verified, in DER.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        let chain = self.tls_state()?.peer_certificates()?;
+        chain.first().map(AsRef::as_ref)
+    }
+
     /// Whether the TLS handshake was an abbreviated one.
     pub fn is_resumed(&self) -> bool {
         self.tls_state().and_then(CommonState::handshake_kind) == Some(HandshakeKind::Resumed)

@@ -12,6 +12,7 @@ use super::logins::Admission;
 use super::make::Source;
 use super::rack::{Seated, sit_down};
 use super::shelf::Fit;
+use super::turns::Turn;
 use super::{BorrowError, Borrowed, CloseReason, Live, Pool, lock};
 use crate::backend::{BackendError, Identity, identity};
 use crate::metrics::{BorrowWay, ServerState};
@@ -39,21 +40,45 @@ impl Pool {
     ///
     /// Cancel-safe: a seat, a permit or a half-made connection is let go with the future.
     pub async fn borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
+        let borrowed = match self.0.turns.at_once(want.account) {
+            Ok(turn) => self.borrow_in_turn(want, turn).await,
+            Err(()) => Box::pin(self.wait_and_borrow(want)).await,
+        };
+        borrowed.inspect_err(|error| self.0.metrics.borrow.failures.of(error.label()).inc())
+    }
+
+    /// Others of this user have all that the user may have.
+    async fn wait_and_borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
+        let started = Instant::now();
+        let turn = {
+            let _queued = self.queue()?;
+            self.0.turns.wait(want.account, want.patience).await?
+        };
+        let patience = want.patience.saturating_sub(started.elapsed());
+        self.borrow_in_turn(&Want { patience, ..*want }, turn).await
+    }
+
+    async fn borrow_in_turn(
+        &self,
+        want: &Want<'_>,
+        turn: Option<Turn>,
+    ) -> Result<Borrowed, BorrowError> {
         let borrowed = match sit_down(&self.0.seats) {
             Ok(Some(seat)) => match self.at_once(want, seat) {
-                Ok(borrowed) => return Ok(borrowed),
+                Ok(borrowed) => Ok(borrowed),
                 Err(seat) => Box::pin(self.within_patience(want, Some(seat))).await,
             },
             Ok(None) => Box::pin(self.within_patience(want, None)).await,
             Err(_) => Err(BorrowError::Closed),
         };
-        borrowed.inspect_err(|error| self.0.metrics.borrow.failures.of(error.label()).inc())
+        borrowed.map(|borrowed| borrowed.in_turn(turn))
     }
 
     /// Only what lies ready and fits.
     pub fn borrow_at_once(&self, want: &Want<'_>) -> Option<Borrowed> {
+        let turn = self.0.turns.at_once(want.account).ok()?;
         let seat = sit_down(&self.0.seats).ok()??;
-        self.at_once(want, seat).ok()
+        self.at_once(want, seat).ok().map(|borrowed| borrowed.in_turn(turn))
     }
 
     /// The usual case: a connection of this login lies on the shelf.

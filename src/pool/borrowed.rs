@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::rack::Seated;
+use super::turns::Turn;
 use super::view::Underway;
 use super::{CLOSE_PATIENCE, CloseReason, LINGER, Live, Pool, lock};
 use crate::backend::Connection;
@@ -26,6 +27,8 @@ pub struct Borrowed {
     /// Kept over more than one statement: something of its session is on it.
     pub held: bool,
     account: Option<Arc<crate::secrets::Account>>,
+    /// Where the user has a bound.
+    turn: Option<Turn>,
 }
 
 /// Longer than any rollback that is worth waiting for.
@@ -42,6 +45,7 @@ impl Borrowed {
             astray: false,
             held: false,
             account: None,
+            turn: None,
         }
     }
 
@@ -50,6 +54,11 @@ impl Borrowed {
         if self.account.is_none() {
             self.account = Some(Arc::clone(account));
         }
+    }
+
+    pub(super) fn in_turn(mut self, turn: Option<Turn>) -> Self {
+        self.turn = turn;
+        self
     }
 
     pub fn pool(&self) -> &Pool {

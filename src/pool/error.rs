@@ -1,5 +1,6 @@
 //! Why nobody could be served.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::BackendError;
@@ -10,6 +11,9 @@ pub enum BorrowError {
     /// The deadline passed.
     #[error("waited {waited:?}, {in_use} of {bound} in use")]
     Timeout { waited: Duration, in_use: usize, bound: usize, trouble: Option<String> },
+    /// It passed while others of this user had all that the user may have.
+    #[error("waited {waited:?}, the {most} of user {user} are in use")]
+    OwnBound { waited: Duration, user: Arc<str>, most: u32 },
     /// As many wait already as may.
     #[error("{waiting} are waiting")]
     QueueFull { waiting: usize },
@@ -23,7 +27,7 @@ pub enum BorrowError {
 impl BorrowError {
     pub fn label(&self) -> BorrowFailure {
         match self {
-            Self::Timeout { .. } => BorrowFailure::Timeout,
+            Self::Timeout { .. } | Self::OwnBound { .. } => BorrowFailure::Timeout,
             Self::QueueFull { .. } => BorrowFailure::QueueFull,
             Self::Login(_) | Self::Closed => BorrowFailure::Down,
         }

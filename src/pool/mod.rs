@@ -28,6 +28,7 @@ mod resize;
 mod shed;
 mod shelf;
 mod standing;
+mod turns;
 mod view;
 
 use std::collections::HashSet;
@@ -53,6 +54,7 @@ use limits::LiveLimits;
 use rack::{Rack, Seated};
 use shelf::Shelf;
 use standing::Standing;
+use turns::Turns;
 
 /// One target's connections, all users together. Cheap to clone.
 #[derive(Clone)]
@@ -86,6 +88,8 @@ struct Inner {
     news: Notify,
     gate: Gate,
     waiting: AtomicUsize,
+    /// Of users that have a bound of their own.
+    turns: Turns,
     /// Connections that are being made ready, and that are being closed.
     dialing: AtomicUsize,
     closing: AtomicUsize,
@@ -121,7 +125,7 @@ const MOST_PROVEN: usize = 4096;
 impl Pool {
     pub fn new(
         (target, dialer): (usize, Arc<Dialer>),
-        limits: Limits,
+        limits: &Limits,
         credentials: Arc<Credentials>,
         metrics: Arc<Metrics>,
         lifecycle: Lifecycle,
@@ -142,6 +146,7 @@ impl Pool {
             news: Notify::new(),
             gate: Gate::new(),
             waiting: AtomicUsize::new(0),
+            turns: Turns::default(),
             dialing: AtomicUsize::new(0),
             closing: AtomicUsize::new(0),
             levers: Mutex::default(),
@@ -149,7 +154,7 @@ impl Pool {
             target,
             standing: Standing::new(),
             dialer,
-            limits: LiveLimits::new(&limits),
+            limits: LiveLimits::new(limits),
             credentials,
             metrics,
             lifecycle,

@@ -10,7 +10,7 @@ impl Doors {
     pub fn number_of(&self, name: &str) -> u16 {
         let mut names = self.names_locked();
         let place = names.iter().position(|known| known == name).unwrap_or_else(|| {
-            if names.len() <= usize::from(u16::MAX) {
+            if u16::try_from(names.len()).is_ok() {
                 names.push(name.to_owned());
             }
             names.len() - 1

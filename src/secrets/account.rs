@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientSecret, Password};
+use super::{Bounds, ClientSecret, Password};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -11,7 +11,19 @@ pub struct Account {
     pub password: ClientSecret,
     /// Also accepted from clients while a rotation runs.
     pub previous_password: Option<Password>,
+    /// What a client has to show beside it.
+    pub certificate: Option<CertificateRule>,
     pub target: TargetLogin,
+    pub bounds: Bounds,
+}
+
+/// One of an authority that TLS believes, and as far as these are said, this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateRule {
+    /// Whole, such as `/C=DE/O=Shop/CN=app`.
+    pub subject: Option<String>,
+    /// A name beside the subject: a host, a URI, an address of mail.
+    pub name: Option<String>,
 }
 
 /// How the proxy logs in to a server on behalf of an account.
@@ -51,19 +63,36 @@ impl Account {
             username: target_username.map_or_else(|| Arc::clone(&username), Arc::from),
             password: target_password.unwrap_or_else(|| match &password {
                 ClientSecret::Clear(password) => password.clone(),
-                ClientSecret::Hash(_) => Password::default(),
+                ClientSecret::Hash(_) | ClientSecret::Token(_) => Password::default(),
             }),
             previous,
             former: None,
         };
-        Self { username, password, previous_password, target }
+        Self {
+            username,
+            password,
+            previous_password,
+            certificate: None,
+            target,
+            bounds: Bounds::default(),
+        }
+    }
+
+    /// Clients show a token that says `subject`; whatever was written of passwords is the target's.
+    pub(super) fn by_token(self, subject: Option<String>) -> Self {
+        let subject = subject.map_or_else(|| Arc::clone(&self.username), Arc::from);
+        Self { password: ClientSecret::Token(subject), previous_password: None, ..self }
     }
 
     /// Does `written`, fresh from the file, say what this one said there?
     pub(super) fn is_as(&self, written: &Self) -> bool {
         let said = TargetLogin { former: None, ..self.target.clone() };
-        (&self.username, &self.password, &self.previous_password, &said)
-            == (&written.username, &written.password, &written.previous_password, &written.target)
+        self.username == written.username
+            && self.password == written.password
+            && self.previous_password == written.previous_password
+            && self.certificate == written.certificate
+            && said == written.target
+            && self.bounds == written.bounds
     }
 
     /// What follows on `old`: a server may not have heard of the new password yet.

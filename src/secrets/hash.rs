@@ -1,14 +1,20 @@
-//! What a client's password leaves behind: enough to tell whether a client knows it, not to be one.
+//! What a client has to know or to show. Of a password what it leaves behind will do: enough to tell
+//! whether a client knows it, not to be one.
 
 use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::Password;
 
-/// What a client has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientSecret {
     Clear(Password),
     Hash(PasswordHash),
+    /// Nothing to know: a signed token that says this of who shows it.
+    Token(Arc<str>),
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +23,8 @@ pub enum PasswordHash {
     Native([u8; 20]),
     /// SHA256(SHA256(password)), as servers keep it in memory for `caching_sha2_password`.
     Sha256([u8; 32]),
+    /// The public key, as MariaDB keeps it for `ed25519`.
+    Ed25519([u8; 32]),
 }
 
 impl ClientSecret {
@@ -41,11 +49,16 @@ impl PasswordHash {
             let wrong = "password_hash has sha256: and 64 hex digits";
             return hex(digits).map(Self::Sha256).ok_or(wrong);
         }
+        if let Some(key) = text.strip_prefix("ed25519:") {
+            let wrong = "password_hash has ed25519: and 43 letters of base64";
+            let key = STANDARD_NO_PAD.decode(key).map_err(|_| wrong)?;
+            return key.try_into().map(Self::Ed25519).map_err(|_| wrong);
+        }
         if text.starts_with("$A$") {
             // Only the clear password can be held against it, and clients do not send theirs.
             return Err("password_hash cannot be what mysql.user has for caching_sha2_password");
         }
-        Err("password_hash begins with * or sha256:")
+        Err("password_hash begins with *, sha256: or ed25519:")
     }
 }
 
@@ -83,9 +96,19 @@ mod tests {
         assert_eq!(format!("{native:?}"), "***");
         let long = format!("sha256:{}", "0f".repeat(32));
         assert_eq!(PasswordHash::parse(&long), Ok(PasswordHash::Sha256([15; 32])));
-        for wrong in
-            ["", "*", "*0011", "hunter2", "sha256:00", "*00112233445566778899AABBCCDDEEFF0011223g"]
-        {
+        let key = PasswordHash::parse("ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY");
+        let PasswordHash::Ed25519(key) = key.unwrap() else { panic!() };
+        assert_eq!(key[..4], [0x64, 0x88, 0x14, 0x44]);
+        for wrong in [
+            "",
+            "*",
+            "*0011",
+            "hunter2",
+            "sha256:00",
+            "*00112233445566778899AABBCCDDEEFF0011223g",
+            "ed25519:hunter2",
+            "ed25519:ZIgUREUg5PVgQ6LskhXmO",
+        ] {
             let why = PasswordHash::parse(wrong).unwrap_err();
             assert!(wrong.len() < 3 || !why.contains(wrong), "{why}");
         }

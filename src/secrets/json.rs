@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Expiry;
-use super::text::{Entry, Finding, KEYS, Parsed};
+use super::bounds::{Bounds, Written};
+use super::text::{Entry, Finding, KEYS, Parsed, is_flag};
 
 /// Told by content: TOML cannot begin with `{`, and its `[` is followed by a name or a second `[`.
 pub(super) fn looks_like(source: &str) -> bool {
@@ -64,16 +65,44 @@ fn user(place: String, value: Value, expires: bool, parsed: &mut Parsed) {
                 }
             }
         }
+        if let Some(bound) = Bounds::KEYS.into_iter().find(|k| *k == key) {
+            if let Err(what) = entry.bounds.set(bound, written(value)) {
+                parsed.findings.push(Finding::new(None, format!("{}{what}", entry.place)));
+            }
+            continue;
+        }
         let Some(known) = KEYS.into_iter().find(|k| *k == key) else { continue };
-        if let Value::String(text) = value {
-            entry.set(known, text);
-        } else {
-            mistyped.push(known);
-            let what = format!("{}{known} must be a string", entry.place);
-            parsed.findings.push(Finding::new(None, what));
+        match value {
+            Value::Bool(flag) if is_flag(known) => entry.set_flag(known, flag),
+            // The form of Secrets Manager's console makes a text of everything.
+            Value::String(text) if is_flag(known) && ["true", "false"].contains(&&*text) => {
+                entry.set_flag(known, text == "true");
+            }
+            Value::String(text) if !is_flag(known) => entry.set(known, text),
+            _ => {
+                mistyped.push(known);
+                let kind = if is_flag(known) { "true or false" } else { "a string" };
+                let what = format!("{}{known} must be {kind}", entry.place);
+                parsed.findings.push(Finding::new(None, what));
+            }
         }
     }
     entry.finish(&mistyped, parsed);
+}
+
+fn written(value: Value) -> Written {
+    match value {
+        Value::String(text) => Written::Texts(vec![text]),
+        Value::Number(number) => number.as_i64().map_or(Written::Other, Written::Number),
+        Value::Array(items) => {
+            let texts = items.into_iter().map(|item| match item {
+                Value::String(text) => Some(text),
+                _ => None,
+            });
+            texts.collect::<Option<_>>().map_or(Written::Other, Written::Texts)
+        }
+        _ => Written::Other,
+    }
 }
 
 /// `expires_in` is in seconds, `expires_at` a time as RFC 3339 writes it; `null` and other keys say

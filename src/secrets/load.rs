@@ -180,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
     use tempfile::TempDir;
 
-    use super::super::{ClientSecret, Password, Rights};
+    use super::super::{CertificateRule, ClientSecret, Password, Rights};
     use super::*;
 
     fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -254,9 +254,57 @@ mod tests {
         let both = "1: password and password_hash are both there: keep one";
         assert_eq!(wrong(&format!("{whole}password = \"p\"\n")), [both]);
         let bad = wrong(&format!("{user}password_hash = \"hunter2\"\ntarget_password = \"t\"\n"));
-        assert_eq!(bad, ["1: password_hash begins with * or sha256:"]);
+        assert_eq!(bad, ["1: password_hash begins with *, sha256: or ed25519:"]);
         let one_of = wrong(&format!("{user}password_hash = 5\n"));
         assert_eq!(one_of, ["3: password_hash must be a string"]);
+    }
+
+    #[test]
+    fn a_token_in_place_of_a_password() {
+        let of = |lines: &str| format!("[[user]]\nusername = \"a\"\n{lines}");
+        let read = |lines: &str| one(&of(lines)).unwrap().accounts.remove(0);
+        // What a secret manager holds is the target's, and no client gets by with it.
+        let account = read("password = \"p\"\nprevious_password = \"o\"\ntoken = true");
+        assert_eq!(account.password, ClientSecret::Token("a".into()));
+        assert_eq!(account.previous_password, None);
+        let target = [Password::new("p"), Password::new("o")];
+        assert_eq!(account.target.passwords(), [&target[0], &target[1]]);
+        let account = read("token = true\ntoken_subject = \"s\"\ntarget_password = \"t\"");
+        assert_eq!(account.password, ClientSecret::Token("s".into()));
+        assert_eq!(account.target.password, Password::new("t"));
+        assert_eq!(read("password = \"p\"\ntoken = false").password, Password::new("p").into());
+        let json = r#"{"username":"a","password":"p","token":"true"}"#;
+        assert_eq!(
+            one(json).unwrap().accounts[0].password,
+            ClientSecret::Token("a".into()),
+            "as Secrets Manager writes it"
+        );
+
+        let needs = "1: token needs a password or a target_password: the target takes no token";
+        assert_eq!(wrong(&of("token = true")), [needs]);
+        let subject = "1: token_subject is for a user with token = true";
+        assert_eq!(wrong(&of("password = \"p\"\ntoken_subject = \"s\"")), [subject]);
+        let flag = wrong(&of("password = \"p\"\ntoken = \"yes\""));
+        assert_eq!(flag, ["4: token must be true or false"]);
+        let json = r#"{"username":"a","password":"p","token":1}"#;
+        assert_eq!(wrong(json), [": token must be true or false"]);
+    }
+
+    #[test]
+    fn a_certificate_beside_the_password() {
+        let read = |lines: &str| {
+            let lines = format!("[[user]]\nusername = \"a\"\npassword = \"p\"\n{lines}");
+            one(&lines).map(|mut secrets| secrets.accounts.remove(0).certificate)
+        };
+        let any = CertificateRule::default();
+        assert_eq!(read("require_certificate = true").unwrap(), Some(any));
+        assert_eq!(read("require_certificate = false\ncertificate_name = \"\"").unwrap(), None);
+        let subject = Some("/CN=app".to_owned());
+        let rule = CertificateRule { subject, name: Some("app.internal".to_owned()) };
+        let lines = "certificate_subject = \"/CN=app\"\ncertificate_name = \"app.internal\"";
+        assert_eq!(read(lines).unwrap(), Some(rule));
+        let told = read("require_certificate = 1").unwrap_err().to_string();
+        assert!(told.ends_with(":4: require_certificate must be true or false"), "{told}");
     }
 
     #[test]

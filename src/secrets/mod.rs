@@ -5,6 +5,7 @@
 
 mod account;
 mod admin;
+mod bounds;
 mod hash;
 mod json;
 mod load;
@@ -14,8 +15,9 @@ mod text;
 mod toml;
 mod vault;
 
-pub use account::{Account, TargetLogin};
+pub use account::{Account, CertificateRule, TargetLogin};
 pub use admin::{Admin, Rights};
+pub use bounds::Bounds;
 pub use hash::{ClientSecret, PasswordHash};
 pub use load::{load, read};
 pub use password::Password;

@@ -7,7 +7,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::admin::AdminEntry;
-use super::text::{Entry, Finding, KEYS, Parsed};
+use super::bounds::{Bounds, Written};
+use super::text::{Entry, Finding, KEYS, Parsed, is_flag};
 
 pub(super) fn parse(source: &str) -> Parsed {
     let mut parsed = Parsed::default();
@@ -66,20 +67,48 @@ fn user(source: &str, line: Option<usize>, table: DeTable<'_>, parsed: &mut Pars
     let mut mistyped = Vec::new();
     for (key, value) in table {
         let line = Some(line_at(source, key.span().start));
+        if let Some(bound) = Bounds::KEYS.into_iter().find(|k| k == key.get_ref()) {
+            if let Err(what) = entry.bounds.set(bound, written(value.into_inner())) {
+                parsed.findings.push(Finding::new(line, what));
+            }
+            continue;
+        }
         let Some(known) = KEYS.into_iter().find(|k| k == key.get_ref()) else {
             // The key is not repeated: a password pasted at the wrong place would be one.
-            let what = format!("unknown key; a user has {}", KEYS.join(", "));
+            let keys = [KEYS.as_slice(), Bounds::KEYS.as_slice()].concat().join(", ");
+            let what = format!("unknown key; a user has {keys}");
             parsed.findings.push(Finding::new(line, what));
             continue;
         };
-        if let DeValue::String(text) = value.into_inner() {
-            entry.set(known, text.into_owned());
-        } else {
-            mistyped.push(known);
-            parsed.findings.push(Finding::new(line, format!("{known} must be a string")));
+        match value.into_inner() {
+            DeValue::Boolean(flag) if is_flag(known) => entry.set_flag(known, flag),
+            DeValue::String(text) if !is_flag(known) => entry.set(known, text.into_owned()),
+            _ => {
+                mistyped.push(known);
+                let kind = if is_flag(known) { "true or false" } else { "a string" };
+                parsed.findings.push(Finding::new(line, format!("{known} must be {kind}")));
+            }
         }
     }
     entry.finish(&mistyped, parsed);
+}
+
+fn written(value: DeValue<'_>) -> Written {
+    match value {
+        DeValue::String(text) => Written::Texts(vec![text.into_owned()]),
+        DeValue::Integer(number) => {
+            let number = i64::from_str_radix(number.as_str(), number.radix());
+            number.map_or(Written::Other, Written::Number)
+        }
+        DeValue::Array(items) => {
+            let texts = items.into_iter().map(|item| match item.into_inner() {
+                DeValue::String(text) => Some(text.into_owned()),
+                _ => None,
+            });
+            texts.collect::<Option<_>>().map_or(Written::Other, Written::Texts)
+        }
+        _ => Written::Other,
+    }
 }
 
 fn admin(source: &str, line: Option<usize>, table: DeTable<'_>, parsed: &mut Parsed) {

@@ -19,6 +19,7 @@ mod login;
 mod malformed;
 mod ok;
 mod prepare;
+mod proxy_header;
 mod query_attributes;
 mod recut;
 mod reply;
@@ -49,6 +50,7 @@ pub use login::{Login, SslRequest};
 pub use malformed::Malformed;
 pub use ok::{OkPacket, OkReply, put_ok};
 pub use prepare::PrepareOk;
+pub use proxy_header::{ProxyHeader, ProxySource};
 pub use query_attributes::{NO_ATTRIBUTES, QueryAttributes};
 pub use recut::Recut;
 pub use reply::{

@@ -302,8 +302,13 @@ impl ReplyScanner {
             return Ok(Some(self.more(HEADER_LEN)));
         };
         // An error may come before all of the request was read, with the number it had by then.
-        let early = self.stage == Stage::First && window.rest().get(HEADER_LEN) == Some(&0xFF);
+        let first = window.rest().get(HEADER_LEN);
+        let begins = self.stage == Stage::First && !self.continued;
+        let early = begins && first == Some(&0xFF);
         if header.seq != self.due() && !early {
+            if begins && first.is_none() && header.len > 0 {
+                return Ok(Some(self.more(HEADER_LEN + 1)));
+            }
             // Something is missing, or this belongs to another reply.
             let (packet, field) = ("reply packet", "the next sequence id");
             return Err(Malformed::Unexpected { packet, field, seen: header.seq, at: 3 });

@@ -1,7 +1,7 @@
 //! A MySQL client of bare bytes: blocking, without a runtime, and as rude as a test needs.
 //!
-//! Knows the login (both common plugins), text queries and packets; prepared statements are beside
-//! it, in `binary`. Never speaks TLS: `mysql_async` is there for the polite.
+//! Knows the login (both common plugins), TLS, text queries and packets; prepared statements are
+//! beside it, in `binary`.
 //! Compression is in `squeezed`.
 
 use std::{
@@ -10,10 +10,12 @@ use std::{
     net::{TcpStream, ToSocketAddrs},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned, pki_types::ServerName};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
@@ -27,6 +29,7 @@ pub mod capability {
     pub const COMPRESS: u32 = 1 << 5;
     pub const LOCAL_FILES: u32 = 1 << 7;
     pub const PROTOCOL_41: u32 = 1 << 9;
+    pub const SSL: u32 = 1 << 11;
     pub const TRANSACTIONS: u32 = 1 << 13;
     pub const SECURE_CONNECTION: u32 = 1 << 15;
     pub const MULTI_STATEMENTS: u32 = 1 << 16;
@@ -197,6 +200,8 @@ pub struct Greeting {
 pub struct RawClient {
     stream: Box<dyn ReadWrite>,
     secure: bool,
+    /// What the login says of the wire: that it has TLS.
+    wire: u32,
     sequence: u8,
     capabilities: u32,
     pub greeting: Greeting,
@@ -233,6 +238,11 @@ impl RawClient {
                 (Box::new(stream), true)
             }
         };
+        Self::over(stream, secure)
+    }
+
+    /// The same on a stream that the caller has connected, and may have said something on.
+    pub fn over(stream: Box<dyn ReadWrite>, secure: bool) -> Result<Self, Error> {
         let greeting = Greeting {
             version: String::new(),
             connection_id: 0,
@@ -244,8 +254,9 @@ impl RawClient {
             plugin: String::new(),
             scramble: Vec::new(),
         };
+        let accepted = Vec::new();
         let mut client =
-            Self { stream, secure, sequence: 0, capabilities: 0, greeting, accepted: Vec::new() };
+            Self { stream, secure, wire: 0, sequence: 0, capabilities: 0, greeting, accepted };
         let packet = client.read_packet()?;
         if packet.first() == Some(&0xFF) {
             return Err(refusal(&packet));
@@ -254,10 +265,32 @@ impl RawClient {
         Ok(client)
     }
 
+    /// TLS to `localhost` after [`RawClient::greet`]; whether it took up a session of before.
+    pub fn secure(&mut self, config: &Arc<ClientConfig>) -> Result<bool, Error> {
+        use capability as c;
+        let asked = c::SSL | c::PROTOCOL_41 | c::SECURE_CONNECTION | c::PLUGIN_AUTH;
+        let mut packet = asked.to_le_bytes().to_vec();
+        packet.extend_from_slice(&[0, 0, 0, 64, UTF8MB4]);
+        packet.extend_from_slice(&[0; 23]);
+        self.write_packet(&packet)?;
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::clone(config), name);
+        let connection = connection.map_err(io::Error::other)?;
+        let stream = std::mem::replace(&mut self.stream, Box::new(io::empty()));
+        let mut secure = StreamOwned::new(connection, stream);
+        while secure.conn.is_handshaking() {
+            secure.conn.complete_io(&mut secure.sock)?;
+        }
+        let resumed = secure.conn.handshake_kind() == Some(HandshakeKind::Resumed);
+        self.stream = Box::new(secure);
+        (self.secure, self.wire) = (true, c::SSL);
+        Ok(resumed)
+    }
+
     /// The rest of the login after [`RawClient::greet`]. What was agreed on about compression is then
     /// the caller's to do.
     pub fn answer(&mut self, login: &Login) -> Result<(), Error> {
-        let mut capabilities = login.capabilities;
+        let mut capabilities = login.capabilities | self.wire;
         if login.schema.is_some() {
             capabilities |= capability::CONNECT_WITH_DB;
         }

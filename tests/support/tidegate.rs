@@ -28,6 +28,7 @@ use super::{
 pub struct Config {
     targets: Vec<(String, String, String)>,
     endpoints: Vec<(String, String)>,
+    gate: String,
     users: Vec<String>,
     admins: Vec<String>,
     sections: String,
@@ -60,6 +61,13 @@ impl Config {
     #[must_use]
     pub fn endpoint(mut self, name: &str, access: &str) -> Self {
         self.endpoints.push((name.to_owned(), access.to_owned()));
+        self
+    }
+
+    /// More keys of the first endpoint.
+    #[must_use]
+    pub fn gate(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.gate);
         self
     }
 
@@ -106,10 +114,12 @@ impl Config {
 
     fn text(&self, ports: &Ports, folder: &Path) -> String {
         let mut text = String::new();
+        let mut gate = self.gate.as_str();
         for ((name, access), port) in self.endpoints.iter().zip(&ports.endpoints) {
             let _ = writeln!(
                 text,
-                "[[endpoint]]\nname = {name:?}\nlisten = \"127.0.0.1:{port}\"\naccess = {access:?}\n"
+                "[[endpoint]]\nname = {name:?}\nlisten = \"127.0.0.1:{port}\"\naccess = {access:?}\n{}\n",
+                std::mem::take(&mut gate)
             );
         }
         for (name, address, role) in &self.targets {

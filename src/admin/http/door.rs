@@ -1,36 +1,58 @@
 //! Where operators come in: what `admin.http` names, and who comes.
 
 use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 
-use crate::net::{Listener, Stream};
+use super::visit::Visit;
+use crate::net::Listener;
+use crate::registry::Lobby;
 
 /// A want of descriptors passes; until then there is nothing to do but wait.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) struct Doors(pub Listener);
+/// At the same time. Of those above, whoever was told something longest ago makes room.
+pub(super) const MOST: usize = 256;
+
+/// Who follows the page is told something every second.
+const AT_LEAST: Duration = Duration::from_secs(3);
+
+pub(super) struct Doors {
+    listener: Listener,
+    lobby: Arc<Lobby>,
+}
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     /// From this machine: over a unix socket or loopback.
     pub is_here: bool,
+    /// `None` over a unix socket.
+    pub address: Option<IpAddr>,
+}
+
+impl Doors {
+    pub fn new(listener: Listener) -> Self {
+        Self { listener, lobby: Arc::new(Lobby::patient(MOST, AT_LEAST)) }
+    }
 }
 
 impl axum::serve::Listener for Doors {
-    type Io = Stream;
+    type Io = Visit;
     type Addr = Caller;
 
-    async fn accept(&mut self) -> (Stream, Caller) {
+    async fn accept(&mut self) -> (Visit, Caller) {
         loop {
-            match self.0.accept().await {
+            match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let is_here = is_here(matches!(self.0, Listener::Unix(_)), &peer);
-                    return (stream, Caller { is_here });
+                    // Full of others that have only just come: there is no word for that here.
+                    let Some(guest) = self.lobby.enter(Instant::now()) else { continue };
+                    let caller = caller(matches!(self.listener, Listener::Unix(_)), &peer);
+                    return (Visit::new(stream, guest), caller);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "an operator could not come in");
@@ -41,7 +63,7 @@ impl axum::serve::Listener for Doors {
     }
 
     fn local_addr(&self) -> io::Result<Caller> {
-        Ok(Caller { is_here: true })
+        Ok(Caller { is_here: true, address: None })
     }
 }
 
@@ -51,9 +73,9 @@ impl Connected<IncomingStream<'_, Doors>> for Caller {
     }
 }
 
-fn is_here(unix: bool, peer: &str) -> bool {
-    let loopback = |peer: SocketAddr| peer.ip().to_canonical().is_loopback();
-    unix || peer.parse().is_ok_and(loopback)
+fn caller(unix: bool, peer: &str) -> Caller {
+    let address = peer.parse().map(|peer: SocketAddr| peer.ip().to_canonical()).ok();
+    Caller { is_here: unix || address.is_some_and(|address| address.is_loopback()), address }
 }
 
 #[cfg(test)]
@@ -62,6 +84,7 @@ mod tests {
 
     #[test]
     fn who_is_on_this_machine() {
+        let is_here = |unix: bool, peer: &str| caller(unix, peer).is_here;
         assert!(is_here(true, ""));
         for peer in ["127.0.0.1:9", "127.9.9.9:9", "[::1]:9", "[::ffff:127.0.0.1]:9"] {
             assert!(is_here(false, peer), "{peer}");

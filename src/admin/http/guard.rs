@@ -1,35 +1,51 @@
-//! Who may see what is inside: somebody on this machine, who asks for it by an address of it.
+//! Who may see what is inside: somebody on this machine, who asks for it by an address of it; or an
+//! operator, who shows the name and the password of an `[[admin]]` (RFC 7617).
 //!
 //! A page of a stranger's, open in an operator's browser, can ask for `http://its.own.name/status`
-//! after it has changed what that name stands for. So the name in the request must be an address or
-//! `localhost`, which nobody else can change.
+//! after it has changed what that name stands for. So the name in a request without a password must be
+//! an address or `localhost`, which nobody else can change.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
+use super::Door;
 use super::door::Caller;
+use crate::secrets::{ClientSecret, Generation, Password};
 
 /// Nothing but what this program itself serves is loaded, run or asked.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
+/// Whoever guesses shall not do so at full speed.
+const DENIED: Duration = Duration::from_secs(1);
+
 pub(super) async fn guard(
+    State(door): State<Arc<Door>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
     request: Request,
     next: Next,
 ) -> Response {
-    let host = request.headers().get(HOST).map(HeaderValue::to_str);
-    let host = host.and_then(Result::ok).or_else(|| request.uri().host()).unwrap_or_default();
-    if let Err(why) = may_enter(caller, host) {
-        return (StatusCode::FORBIDDEN, why).into_response();
+    if let Err(refused) = judge(caller, &request, &door.state.vault.current()) {
+        if refused == Refused::Unknown {
+            let peer = caller.address.map(tracing::field::display);
+            tracing::warn!(peer, "refused a login to the page");
+            tokio::time::sleep(DENIED).await;
+        }
+        return refused.into_response();
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -40,16 +56,83 @@ pub(super) async fn guard(
     response
 }
 
-fn may_enter(caller: Caller, host: &str) -> Result<(), &'static str> {
-    if !caller.is_here {
-        return Err(ELSEWHERE);
+fn judge(caller: Caller, request: &Request, secrets: &Generation) -> Result<(), Refused> {
+    let headers = request.headers();
+    let host = headers.get(HOST).map(HeaderValue::to_str);
+    let host = host.and_then(Result::ok).or_else(|| request.uri().host()).unwrap_or_default();
+    let shown = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    may_enter(caller.is_here, host, shown, secrets)
+}
+
+/// Why somebody may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    /// By a name that may be a stranger's.
+    Named,
+    /// There is nobody whose password could be asked for.
+    Elsewhere,
+    /// Who are they?
+    Asked,
+    /// They are nobody here.
+    Unknown,
+}
+
+fn may_enter(
+    is_here: bool,
+    host: &str,
+    shown: Option<&[u8]>,
+    secrets: &Generation,
+) -> Result<(), Refused> {
+    if shown.is_some_and(|shown| is_operator(shown, secrets)) || is_here && is_address(host) {
+        return Ok(());
     }
-    if is_address(host) { Ok(()) } else { Err(NAMED) }
+    Err(match shown {
+        None if is_here => Refused::Named,
+        _ if !secrets.has_admins() => Refused::Elsewhere,
+        None => Refused::Asked,
+        Some(_) => Refused::Unknown,
+    })
+}
+
+fn is_operator(shown: &[u8], secrets: &Generation) -> bool {
+    let Some((name, password)) = credentials(shown) else { return false };
+    let admin = secrets.admin(&name).map(|admin| &admin.account.password);
+    matches!(admin, Some(ClientSecret::Clear(is)) if *is == password)
+}
+
+fn credentials(shown: &[u8]) -> Option<(String, Password)> {
+    let (scheme, encoded) = shown.split_at_checked(BASIC.len())?;
+    let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let (name, password) = (decoded.get(..colon)?, decoded.get(colon + 1..)?);
+    let name = std::str::from_utf8(name).ok()?.to_owned();
+    scheme.eq_ignore_ascii_case(BASIC).then(|| (name, Password::new(password)))
+}
+
+const BASIC: &[u8] = b"Basic ";
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Named => (StatusCode::FORBIDDEN, NAMED).into_response(),
+            Self::Elsewhere => (StatusCode::FORBIDDEN, ELSEWHERE).into_response(),
+            Self::Asked | Self::Unknown => {
+                let ask = "Basic realm=\"Tidegate\", charset=\"UTF-8\"";
+                (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, ask)], ASKED).into_response()
+            }
+        }
+    }
 }
 
 const ELSEWHERE: &str = "\
-The page and /status are for this machine only: they tell who is connected, and ask for no password.
+The page and /status are for this machine only, as the secrets name no [[admin]] to ask for.
 Come by 127.0.0.1, or through a tunnel: ssh -L 6034:127.0.0.1:6034, kubectl port-forward.
+/healthz, /readyz and /metrics are for everybody.
+";
+
+const ASKED: &str = "\
+The page and /status tell who is connected: from elsewhere they take the name and the password of an
+[[admin]] in the secrets, which cross the network in clear. Better come by 127.0.0.1 or a tunnel.
 /healthz, /readyz and /metrics are for everybody.
 ";
 
@@ -71,12 +154,22 @@ fn is_address(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::{Admin, Rights, Secrets, Vault};
+
+    fn secrets(admins: &[(&str, &str)]) -> Arc<Generation> {
+        let admin = |(name, password): &(&str, &str)| {
+            Admin::new((*name).to_owned(), Password::new(*password), Rights::Read)
+        };
+        let admins = admins.iter().map(admin).collect();
+        Vault::new(Secrets { admins, ..Secrets::default() }).current()
+    }
 
     #[test]
     fn only_from_here_and_only_by_address() {
-        let may = |host: &str| may_enter(Caller { is_here: true }, host).is_ok();
+        let nobody = secrets(&[]);
+        let may = |host: &str| may_enter(true, host, None, &nobody);
         for host in ["127.0.0.1:6034", "localhost:6034", "LOCALHOST", "[::1]:6034", "10.0.0.5"] {
-            assert!(may(host), "{host}");
+            assert_eq!(may(host), Ok(()), "{host}");
         }
         for host in [
             "",
@@ -89,8 +182,40 @@ mod tests {
             "127.0.0.1:x",
             "localhost:1:2",
         ] {
-            assert!(!may(host), "{host}");
+            assert_eq!(may(host), Err(Refused::Named), "{host}");
         }
-        assert_eq!(may_enter(Caller { is_here: false }, "localhost"), Err(ELSEWHERE));
+        assert_eq!(may_enter(false, "localhost", None, &nobody), Err(Refused::Elsewhere));
+        let shown = Some(b"Basic OnBhc3N3b3Jk".as_slice());
+        assert_eq!(may_enter(false, "localhost", shown, &nobody), Err(Refused::Elsewhere));
+    }
+
+    #[test]
+    fn an_operator_comes_from_everywhere_by_every_name() {
+        let secrets = secrets(&[("ops", "a:b"), ("eyes", "c")]);
+        let show = |name: &str, password: &str| {
+            format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+        };
+        for (is_here, host) in [(false, "10.0.0.9"), (false, "db.internal"), (true, "db.internal")]
+        {
+            let may = |shown: &str| may_enter(is_here, host, Some(shown.as_bytes()), &secrets);
+            assert_eq!(may(&show("ops", "a:b")), Ok(()));
+            assert_eq!(may(&show("eyes", "c").replace("Basic", "basic")), Ok(()));
+            for wrong in [
+                show("ops", "a"),
+                show("ops", "c"),
+                show("ops", ""),
+                show("nobody", "c"),
+                show("", ""),
+                "Basic".to_owned(),
+                "Basic !".to_owned(),
+                format!("Bearer {}", STANDARD.encode("ops:a:b")),
+                String::new(),
+            ] {
+                assert_eq!(may(&wrong), Err(Refused::Unknown), "{wrong}");
+            }
+        }
+        assert_eq!(may_enter(false, "10.0.0.9", None, &secrets), Err(Refused::Asked));
+        assert_eq!(may_enter(true, "db.internal", None, &secrets), Err(Refused::Named));
+        assert_eq!(may_enter(true, "127.0.0.1", None, &secrets), Ok(()));
     }
 }

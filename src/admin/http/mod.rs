@@ -1,22 +1,25 @@
 //! The operators' HTTP door: is it alive, is it ready, what did it count, what is going on.
 //!
-//! It never changes anything and asks nobody who they are; it listens where the configuration
-//! says, by default on loopback. What tells of clients and targets is for this machine only.
+//! It never changes anything; it listens where the configuration says, by default on loopback. What
+//! tells of clients and targets is for this machine, and for operators from elsewhere.
 
 mod door;
 mod guard;
 mod live;
 mod page;
+mod visit;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::IncomingStream;
 use axum::{Router, middleware};
 use serde::Deserialize;
 
@@ -24,6 +27,7 @@ use super::lookout::{Lookout, Wish};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{self, Metrics};
 use crate::net::Listener;
+use crate::secrets::Vault;
 use door::{Caller, Doors};
 
 /// Whether clients can be served, or why not. Asked while the process runs; starting and draining
@@ -35,11 +39,21 @@ pub struct HttpState {
     pub metrics: Arc<Metrics>,
     pub ready: Arc<Ready>,
     pub lookout: Arc<Lookout>,
+    /// Who is an operator.
+    pub vault: Arc<Vault>,
 }
 
 /// Serves until the process stops: while it drains, operators still see it drain, but where another
 /// process listens in its place.
 pub async fn serve(listener: Listener, state: HttpState, lifecycle: Lifecycle) {
+    serve_at(Doors::new(listener), state, lifecycle).await;
+}
+
+async fn serve_at<D>(doors: D, state: HttpState, lifecycle: Lifecycle)
+where
+    D: axum::serve::Listener<Addr = Caller>,
+    Caller: for<'s> Connected<IncomingStream<'s, D>>,
+{
     let stopping = lifecycle.stopping();
     let (late, relieved) = (stopping.clone(), lifecycle.relieved());
     let service = router(state, lifecycle).into_make_service_with_connect_info::<Caller>();
@@ -49,7 +63,7 @@ pub async fn serve(listener: Listener, state: HttpState, lifecycle: Lifecycle) {
             () = relieved.cancelled() => {}
         }
     };
-    let serving = axum::serve(Doors(listener), service).with_graceful_shutdown(over);
+    let serving = axum::serve(doors, service).with_graceful_shutdown(over);
     let cut = async {
         late.cancelled().await;
         tokio::time::sleep(LAST_ANSWER).await;
@@ -66,20 +80,21 @@ pub async fn serve(listener: Listener, state: HttpState, lifecycle: Lifecycle) {
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 fn router(state: HttpState, lifecycle: Lifecycle) -> Router {
+    let door = Arc::new(Door { state, lifecycle });
     let inside = Router::new()
         .route("/", get(page::html))
         .route("/page.css", get(page::css))
         .route("/page.js", get(page::js))
         .route("/status", get(status))
         .route("/live", get(live::live))
-        .layer(middleware::from_fn(guard::guard));
+        .layer(middleware::from_fn_with_state(Arc::clone(&door), guard::guard));
     Router::new()
         .merge(inside)
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
         .fallback((StatusCode::NOT_FOUND, "not found; see /\n"))
-        .with_state(Arc::new(Door { state, lifecycle }))
+        .with_state(door)
 }
 
 struct Door {
@@ -98,16 +113,19 @@ async fn readyz(State(door): State<Arc<Door>>) -> Response {
     }
 }
 
-/// `?clients=50` lists so many of them, `?history=true` gives the last minutes too.
+/// `?clients=50` lists so many of them, `?digests=50` what statements are like, `?history=true` gives
+/// the last minutes too.
 #[derive(Deserialize)]
 struct Asked {
     clients: Option<usize>,
+    digests: Option<usize>,
     #[serde(default)]
     history: bool,
 }
 
 async fn status(State(door): State<Arc<Door>>, Query(asked): Query<Asked>) -> impl IntoResponse {
-    let wish = Wish { clients: asked.clients, history: asked.history };
+    let Asked { clients, digests, history } = asked;
+    let wish = Wish { clients, digests, history };
     ([(CONTENT_TYPE, "application/json")], door.state.lookout.json(wish).to_string())
 }
 
@@ -132,7 +150,7 @@ mod tests {
     use crate::config::{self, InForce};
     use crate::metrics::Labels;
     use crate::registry::Registry;
-    use crate::secrets::{Secrets, Vault};
+    use crate::secrets::{Admin, Password, Rights, Secrets};
 
     struct Opened {
         at: SocketAddr,
@@ -142,6 +160,14 @@ mod tests {
     }
 
     async fn open() -> Opened {
+        open_for(Secrets::default(), Doors::new).await
+    }
+
+    async fn open_for<D>(secrets: Secrets, doors: impl FnOnce(Listener) -> D) -> Opened
+    where
+        D: axum::serve::Listener<Addr = Caller>,
+        Caller: for<'s> Connected<IncomingStream<'s, D>>,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (life, up) = (Lifecycle::new(), Arc::new(AtomicBool::new(true)));
@@ -157,10 +183,11 @@ mod tests {
         };
         let text = "[[endpoint]]\n[[target]]\n[client]\nmax_connections = 10";
         let settings = config::parse(Path::new("t.toml"), text, std::iter::empty()).unwrap();
-        let vault = Arc::new(Vault::new(Secrets::default()));
-        let credentials = Arc::new(Credentials::new(vault));
+        let vault = Arc::new(Vault::new(secrets));
+        let credentials = Arc::new(Credentials::new(vault.clone()));
         let cluster = Cluster::new(Vec::new(), rules, credentials, metrics.clone(), life.clone());
         let lookout = Lookout::new(Sights {
+            digests: None,
             metrics: metrics.clone(),
             cluster: Arc::new(cluster),
             registry: Arc::new(Registry::new()),
@@ -168,8 +195,8 @@ mod tests {
             settings: Arc::new(InForce::from_pointee(settings)),
         });
         life.spawn("lookout", lookout.clone().keep());
-        let state = HttpState { metrics: metrics.clone(), ready: Arc::new(ready), lookout };
-        life.spawn("http", serve(Listener::Tcp(listener), state, life.clone()));
+        let state = HttpState { metrics: metrics.clone(), ready: Arc::new(ready), lookout, vault };
+        life.spawn("http", serve_at(doors(Listener::Tcp(listener)), state, life.clone()));
         Opened { at, life, up, metrics }
     }
 
@@ -279,6 +306,118 @@ mod tests {
             assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("a name"), "{answer}");
         }
         assert!(asked("/metrics").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    /// Who comes by it seems to be on another machine.
+    struct Far(Doors);
+
+    impl axum::serve::Listener for Far {
+        type Io = visit::Visit;
+        type Addr = Caller;
+
+        async fn accept(&mut self) -> (visit::Visit, Caller) {
+            let (visit, caller) = self.0.accept().await;
+            (visit, Caller { is_here: false, ..caller })
+        }
+
+        fn local_addr(&self) -> std::io::Result<Caller> {
+            self.0.local_addr()
+        }
+    }
+
+    impl Connected<IncomingStream<'_, Far>> for Caller {
+        fn connect_info(stream: IncomingStream<'_, Far>) -> Self {
+            *stream.remote_addr()
+        }
+    }
+
+    #[tokio::test]
+    async fn from_elsewhere_an_operator_is_asked_who_they_are() {
+        let eyes = Admin::new("eyes".to_owned(), Password::new("right"), Rights::Read);
+        let secrets = Secrets { admins: vec![eyes], ..Secrets::default() };
+        let Opened { at, .. } = open_for(secrets, |listener| Far(Doors::new(listener))).await;
+        let asked = async |path: &str, credentials: &str| {
+            let mut stream = TcpStream::connect(at).await.unwrap();
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nHost: db.internal\r\nConnection: close\r\n{credentials}\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        // eyes:right and eyes:wrong
+        let (right, wrong) = (
+            "Authorization: Basic ZXllczpyaWdodA==\r\n",
+            "Authorization: Basic ZXllczp3cm9uZw==\r\n",
+        );
+        for path in ["/", "/page.js", "/page.css", "/status"] {
+            let answer = asked(path, "").await;
+            assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+            assert!(answer.contains("www-authenticate: Basic realm=\"Tidegate\""), "{answer}");
+            let answer = asked(path, right).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        }
+        let began = std::time::Instant::now();
+        let answer = asked("/status", wrong).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+        assert!(asked("/live", "").await.starts_with("HTTP/1.1 401 "));
+        for path in ["/healthz", "/metrics"] {
+            assert!(asked(path, "").await.starts_with("HTTP/1.1 200 "), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn from_elsewhere_nobody_is_let_in_where_there_is_nobody_to_ask_for() {
+        let far = |listener| Far(Doors::new(listener));
+        let Opened { at, .. } = open_for(Secrets::default(), far).await;
+        let answer = ask(at, "GET /status").await;
+        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("no [[admin]]"), "{answer}");
+        assert!(ask(at, "GET /metrics").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    /// Whoever takes every place and asks for nothing keeps nobody out for long.
+    #[tokio::test]
+    async fn the_silent_make_room() {
+        let Opened { at, .. } = open().await;
+        let (_, mut listener) = ask_head(at, "/live").await;
+        let mut silent = Vec::new();
+        for _ in 0..door::MOST {
+            silent.push(TcpStream::connect(at).await.unwrap());
+        }
+        let served = async {
+            // Who finds no place is hung up on.
+            let health = async || -> std::io::Result<String> {
+                let mut stream = TcpStream::connect(at).await?;
+                stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.map(|_| answer)
+            };
+            while !health().await.is_ok_and(|answer| answer.contains(" 200 OK")) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), served).await.expect("a place");
+        // Who hears something each second is not among those that go.
+        let mut buffer = [0; 8192];
+        for _ in 0..3 {
+            assert!(ask(at, "GET /healthz").await.starts_with("HTTP/1.1 200 "));
+            assert!(listener.read(&mut buffer).await.unwrap() > 0);
+        }
+        let first = silent[0].read(&mut buffer).await;
+        assert!(matches!(first, Ok(0) | Err(_)), "the first has made room: {first:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_nothing_is_closed_after_a_while() {
+        let Opened { at, .. } = open().await;
+        let mut slow = TcpStream::connect(at).await.unwrap();
+        slow.write_all(b"GET /healthz HTTP/1.1\r\nHo").await.unwrap();
+        let mut buffer = [0; 64];
+        let closed = slow.read(&mut buffer);
+        let closed = tokio::time::timeout(2 * visit::IDLE, closed).await.expect("an end");
+        assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
     }
 
     #[tokio::test]

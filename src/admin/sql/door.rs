@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
@@ -15,25 +15,19 @@ use super::words::Word;
 use super::{Console, SEATS};
 use crate::auth::{Nonce, Plugin, Verdict, Verifier};
 use crate::config::ClientTlsMode;
-use crate::net::{self, Listener, Stream};
+use crate::net::{Handshake, HandshakeError, Listener, Stream};
 use crate::secrets::{Account, Password, Rights};
-use crate::wire::{
-    AuthMore, AuthSwitch, CANONICAL, Capabilities, Greeting, Login, OkReply, SslRequest, Status,
-    put_ok,
-};
+use crate::wire::{CANONICAL, Capabilities, Greeting, Login, OkReply, SslRequest, Status};
 
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Connection attributes alone may be 64 KB.
-const LOGIN_PACKET: usize = 128 * 1024;
 
 /// As MySQL's.
 const LONGEST_NAME: usize = 32;
 
-/// After an accept that failed (no descriptors left, say) there is no hurry.
 /// Whoever guesses shall not do so at full speed.
 const DENIED: Duration = Duration::from_secs(1);
 
+/// After an accept that failed (no descriptors left, say) there is no hurry.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// For the last words to an operator who may not be listening.
@@ -73,16 +67,25 @@ pub async fn listen(listener: Listener, console: Arc<Console>) {
 }
 
 async fn come_in(mut stream: Stream, peer: String, console: Arc<Console>) {
-    let Ok(_seat) = Arc::clone(&console.seats).try_acquire_owned() else {
+    let Some(place) = console.lobby.enter(Instant::now()) else {
         let mut out = BytesMut::new();
         Word::too_many(SEATS).put(&mut out, 0);
         return say_farewell(&mut stream, &out).await;
     };
     let stopping = console.rooms.lifecycle.stopping();
     let id = console.next_id.fetch_add(1, Ordering::Relaxed);
-    let guest = Guest { stream, console, id, peer, seq: 0 };
+    let guest = Guest { handshake: Handshake::new(stream), console, id, peer };
     let login = tokio::time::timeout(LOGIN_TIMEOUT, guest.log_in());
-    let Some(Ok(Some(operator))) = stopping.run_until_cancelled(login).await else { return };
+    let login = async {
+        tokio::select! {
+            biased;
+            login = login => login.ok().flatten(),
+            // Whoever takes longest makes room for others, and is not told so.
+            () = place.cut() => None,
+        }
+    };
+    let Some(Some((operator, _seat))) = stopping.run_until_cancelled(login).await else { return };
+    drop(place);
     operator.serve().await;
 }
 
@@ -94,19 +97,20 @@ pub async fn say_farewell(stream: &mut Stream, out: &[u8]) {
     let _ = tokio::time::timeout(FAREWELL, say).await;
 }
 
+/// Of one operator.
+type Seat = tokio::sync::OwnedSemaphorePermit;
+
 /// Somebody on their way in.
 struct Guest {
-    stream: Stream,
+    handshake: Handshake,
     console: Arc<Console>,
     id: u32,
     peer: String,
-    /// Of the last packet read.
-    seq: u8,
 }
 
 impl Guest {
     /// `None`: it came to nothing, and was told so if that could be.
-    async fn log_in(mut self) -> Option<Operator> {
+    async fn log_in(mut self) -> Option<(Operator, Seat)> {
         let nonce = Nonce::random();
         self.greet(&nonce).await?;
         let mut payload = self.read().await?;
@@ -117,14 +121,15 @@ impl Guest {
             return self.refuse(&Word::bad_handshake()).await;
         };
         let mode = self.console.rooms.settings.load().tls_client.mode;
-        if mode == ClientTlsMode::Required && !self.stream.is_secure() && !self.console.local {
+        let secure = self.handshake.stream.is_secure() || self.console.local;
+        if mode == ClientTlsMode::Required && !secure {
             return self.refuse(&Word::tls_required()).await;
         }
-        let rights = self.authenticate(&login, nonce).await?;
+        let (rights, seat) = self.authenticate(&login, nonce).await?;
         // Anybody may have a name of any length, and what they do is logged.
         let user = login.user.chars().take(LONGEST_NAME).collect();
-        Some(Operator {
-            stream: self.stream,
+        let operator = Operator {
+            stream: self.handshake.stream,
             console: self.console,
             id: self.id,
             peer: self.peer,
@@ -132,12 +137,13 @@ impl Guest {
             rights,
             capabilities: login.capabilities & OFFERED,
             schema: login.schema,
-        })
+        };
+        Some((operator, seat))
     }
 
     async fn greet(&mut self, nonce: &Nonce) -> Option<()> {
         let mut capabilities = OFFERED;
-        if (self.console.rooms.tls)().is_some() && !self.stream.is_secure() {
+        if (self.console.rooms.tls)().is_some() && !self.handshake.stream.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
         let greeting = Greeting {
@@ -150,34 +156,26 @@ impl Guest {
             status: Status::SERVER_STATUS_AUTOCOMMIT,
             plugin: Plugin::CachingSha2Password.name().to_owned(),
         };
-        let mut out = BytesMut::with_capacity(128);
-        greeting.put(&mut out, 0);
-        self.stream.send(&out).await.ok()
+        self.handshake.greet(&greeting).await.ok()
     }
 
     async fn secure(mut self) -> Option<(Self, BytesMut)> {
         let Some(tls) = (self.console.rooms.tls)() else {
             return self.refuse(&Word::bad_handshake()).await;
         };
-        let stream = tls.accept(self.stream).await.ok()?;
-        let mut guest = Self { stream, ..self };
+        let handshake = self.handshake.secure(&tls).await.ok()?;
+        let mut guest = Self { handshake, ..self };
         let payload = guest.read().await?;
         Some((guest, payload))
     }
 
-    async fn authenticate(&mut self, login: &Login, nonce: Nonce) -> Option<Rights> {
+    async fn authenticate(&mut self, login: &Login, nonce: Nonce) -> Option<(Rights, Seat)> {
         let (account, rights) = self.account(&login.user).unzip();
         let mut verifier = Verifier::new(nonce, account, Plugin::CachingSha2Password);
-        let mut verdict = verifier.answer(login.plugin.as_bytes(), &login.auth_response);
-        if let Verdict::Switch { plugin, nonce } = verdict {
-            let switch =
-                AuthSwitch { plugin: plugin.name().to_owned(), nonce: nonce.as_bytes().to_vec() };
-            let mut out = BytesMut::with_capacity(64);
-            switch.put(&mut out, self.seq.wrapping_add(1));
-            self.stream.send(&out).await.ok()?;
-            let answer = self.read().await?;
-            verdict = verifier.answer_switch(&answer);
-        }
+        let verdict = match self.handshake.judge(&mut verifier, login).await {
+            Ok(verdict) => verdict,
+            Err(error) => return self.broken(&error).await,
+        };
         let shown: String = login.user.chars().take(LONGEST_NAME).collect();
         let (Verdict::Accept { fast_auth_ok }, Some(rights)) = (verdict, rights) else {
             tracing::warn!(peer = %self.peer, operator = shown, "refused a login to the console");
@@ -185,16 +183,14 @@ impl Guest {
             let with_password = !login.auth_response.is_empty();
             return self.refuse(&Word::bad_login(&login.user, with_password)).await;
         };
-        let mut out = BytesMut::with_capacity(32);
-        let mut seq = self.seq.wrapping_add(1);
-        if fast_auth_ok {
-            seq = AuthMore { data: &[3] }.put(&mut out, seq);
-        }
-        put_ok(&mut out, seq, &OkReply::default(), login.capabilities & OFFERED);
-        self.stream.send(&out).await.ok()?;
+        let Ok(seat) = Arc::clone(&self.console.seats).try_acquire_owned() else {
+            return self.refuse(&Word::too_many(SEATS)).await;
+        };
+        let capabilities = login.capabilities & OFFERED;
+        self.handshake.accept(fast_auth_ok, &OkReply::default(), capabilities).await.ok()?;
         let rights_shown = rights.name();
         tracing::info!(peer = %self.peer, operator = shown, rights = rights_shown, "an operator is here");
-        Some(rights)
+        Some((rights, seat))
     }
 
     /// Where no operator is named, anybody on this machine may look, and nobody else.
@@ -209,22 +205,23 @@ impl Guest {
     }
 
     async fn read(&mut self) -> Option<BytesMut> {
-        match net::read_packet(&mut self.stream, LOGIN_PACKET).await {
-            Ok((seq, payload)) => {
-                self.seq = seq;
-                Some(payload)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                self.refuse(&Word::too_large()).await
-            }
-            Err(_) => None,
+        match self.handshake.read().await {
+            Ok(payload) => Some(payload),
+            Err(error) => self.broken(&error).await,
+        }
+    }
+
+    async fn broken<T>(&mut self, error: &HandshakeError) -> Option<T> {
+        match error {
+            HandshakeError::TooLarge(_) => self.refuse(&Word::too_large()).await,
+            HandshakeError::Io(_) => None,
         }
     }
 
     async fn refuse<T>(&mut self, word: &Word) -> Option<T> {
         let mut out = BytesMut::with_capacity(128);
-        word.put(&mut out, self.seq.wrapping_add(1));
-        say_farewell(&mut self.stream, &out).await;
+        word.put(&mut out, self.handshake.next_seq());
+        say_farewell(&mut self.handshake.stream, &out).await;
         None
     }
 }

@@ -5,7 +5,6 @@
 //! [`Verb::run`], which `app` gives.
 
 mod answer;
-mod digest;
 mod door;
 mod drivers;
 mod help;
@@ -24,6 +23,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 pub use door::listen;
+pub use statement::Statement;
 pub use verbs::{Argument, Done, Run, Running, Takes, Verb};
 pub use words::Refusal;
 
@@ -32,9 +32,9 @@ use crate::config::{Address, InForce};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::net::ClientSideTls;
-use crate::registry::Registry;
+use crate::registry::{Lobby, Registry};
 use crate::secrets::Vault;
-use crate::session::Library;
+use crate::session::{Digests, Library};
 
 /// What all operators share.
 pub struct Console {
@@ -45,6 +45,7 @@ pub struct Console {
     started: Instant,
     next_id: AtomicU32,
     seats: Arc<Semaphore>,
+    lobby: Arc<Lobby>,
 }
 
 /// What is shown to those who want TLS, at this moment.
@@ -56,13 +57,15 @@ pub struct Rooms {
     pub cluster: Arc<Cluster>,
     pub library: Arc<Library>,
     pub metrics: Arc<Metrics>,
+    /// `None`: statements are not told apart.
+    pub digests: Option<Arc<Digests>>,
     pub vault: Arc<Vault>,
     pub settings: Arc<InForce>,
     pub lifecycle: Lifecycle,
     pub tls: Arc<Tls>,
 }
 
-/// Operators at the same time, those logging in included.
+/// Operators at the same time, and as many again on their way in.
 const SEATS: usize = 32;
 
 impl Console {
@@ -75,6 +78,7 @@ impl Console {
             started: Instant::now(),
             next_id: AtomicU32::new(1),
             seats: Arc::new(Semaphore::new(SEATS)),
+            lobby: Arc::new(Lobby::new(SEATS)),
         }
     }
 }

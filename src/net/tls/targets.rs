@@ -4,20 +4,19 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsConnector;
 
 use super::super::Stream;
-use super::clients::read_certificates;
+use super::clients::{read, roots};
 use super::verify::{ChainOnly, Unverified};
 use super::{TlsError, invalid_input, provider};
-use crate::config::TargetTlsMode;
+use crate::config::{TargetTlsMode, TlsTarget};
 
 /// Sessions kept to be resumed, one set a server name.
 const SESSIONS: usize = 256;
@@ -29,9 +28,8 @@ pub struct TargetTls {
 }
 
 impl TargetTls {
-    /// `ca` is a PEM file, needed by the modes that verify and unused by the others.
-    pub fn new(mode: TargetTlsMode, ca: Option<&Path>) -> Result<Self, TlsError> {
-        Self::build(mode, ca, rustls::DEFAULT_VERSIONS)
+    pub fn new(settings: &TlsTarget) -> Result<Self, TlsError> {
+        Self::build(settings, rustls::DEFAULT_VERSIONS)
     }
 
     pub fn mode(&self) -> TargetTlsMode {
@@ -60,39 +58,41 @@ impl TargetTls {
     }
 
     pub(super) fn build(
-        mode: TargetTlsMode,
-        ca: Option<&Path>,
+        settings: &TlsTarget,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Self, TlsError> {
-        let provider = provider();
-        let algorithms = provider.signature_verification_algorithms;
-        let verifier: Arc<dyn ServerCertVerifier> = match mode {
-            TargetTlsMode::Off | TargetTlsMode::Preferred | TargetTlsMode::Required => {
-                Arc::new(Unverified(algorithms))
-            }
-            TargetTlsMode::VerifyCa => Arc::new(ChainOnly { roots: roots(ca)?, algorithms }),
-            TargetTlsMode::VerifyIdentity => {
-                let roots = Arc::new(roots(ca)?);
-                WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?
-            }
-        };
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), mode })
+        Ok(Self { connector: connector(settings, versions)?, mode: settings.mode })
     }
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
-    let path = ca.ok_or(TlsError::NoCa)?;
-    let mut roots = RootCertStore::empty();
-    // A bundle may hold a few that cannot be parsed, as the one of RDS did.
-    let (added, _) = roots.add_parsable_certificates(read_certificates(path)?);
-    if added == 0 {
-        return Err(TlsError::NoCertificate(path.to_owned()));
-    }
-    Ok(roots)
+fn connector(
+    settings: &TlsTarget,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<TlsConnector, TlsError> {
+    let provider = provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let roots = || roots(settings.ca.as_deref().ok_or(TlsError::NoCa)?);
+    let verifier: Arc<dyn ServerCertVerifier> = match settings.mode {
+        TargetTlsMode::Off | TargetTlsMode::Preferred | TargetTlsMode::Required => {
+            Arc::new(Unverified(algorithms))
+        }
+        TargetTlsMode::VerifyCa => Arc::new(ChainOnly { roots: roots()?, algorithms }),
+        TargetTlsMode::VerifyIdentity => {
+            let roots = Arc::new(roots()?);
+            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &settings.pair {
+        Some(pair) => {
+            let (chain, key) = read(pair)?;
+            builder.with_client_auth_cert(chain, key)?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -1,11 +1,12 @@
 //! Both sides against each other.
 
 use std::fs;
+use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer};
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -20,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::super::{Listener, Stream, connect, packets};
 use super::*;
-use crate::config::{Address, TargetTlsMode};
+use crate::config::{Address, KeyPair, TargetTlsMode, TlsClient, TlsTarget};
 
 async fn handshake(
     clients: &ClientSideTls,
@@ -40,11 +41,27 @@ async fn echo(from: &mut Stream, to: &mut Stream) {
     assert_eq!(&read, b"hello");
 }
 
+fn targets(mode: TargetTlsMode, ca: Option<&Path>) -> Result<TargetTls, TlsError> {
+    let ca = ca.map(Path::to_owned);
+    TargetTls::new(&TlsTarget { mode, ca, ..TlsTarget::default() })
+}
+
+/// The certificate and the key of these names in a folder.
+fn shown(folder: &TempDir, certificate: &str, key: &str) -> TlsClient {
+    let (certificate, key) = (folder.path().join(certificate), folder.path().join(key));
+    TlsClient { pair: Some(KeyPair { certificate, key }), ..TlsClient::default() }
+}
+
+fn only(version: &'static SupportedProtocolVersion) -> TargetTls {
+    let settings = TlsTarget { mode: TargetTlsMode::Required, ..TlsTarget::default() };
+    TargetTls::build(&settings, &[version]).unwrap()
+}
+
 fn with_version(version: &'static SupportedProtocolVersion) -> (ClientSideTls, TargetTls) {
-    let (chain, key) = clients::make().unwrap();
-    let clients =
-        ClientSideTls::build(chain, key, Ticketer::new().unwrap(), &[&TLS12, &TLS13]).unwrap();
-    (clients, TargetTls::build(TargetTlsMode::Required, None, &[version]).unwrap())
+    let identity = Arc::new(clients::make().unwrap());
+    let ticketer = Ticketer::new().unwrap();
+    let clients = ClientSideTls::build(identity, None, ticketer, &[&TLS12, &TLS13]).unwrap();
+    (clients, only(version))
 }
 
 #[tokio::test]
@@ -68,8 +85,8 @@ async fn both_versions_and_resumption() {
 
 #[tokio::test]
 async fn over_tcp_after_a_packet() {
-    let clients = ClientSideTls::self_signed().unwrap();
-    let targets = TargetTls::new(TargetTlsMode::Preferred, None).unwrap();
+    let clients = ClientSideTls::new(&TlsClient::default()).unwrap();
+    let targets = targets(TargetTlsMode::Preferred, None).unwrap();
     let listener = Listener::bind(&"127.0.0.1:0".parse::<Address>().unwrap()).await.unwrap();
     let address = listener.address().unwrap();
     let server = async {
@@ -136,12 +153,12 @@ async fn a_cut_connection_does_not_look_idle_even_to_a_spent_budget() {
 /// A CA, and a certificate of it for `name`, as files.
 fn certificate_for(name: &str) -> TempDir {
     let dir = TempDir::new().unwrap();
-    let ca_key = KeyPair::generate().unwrap();
+    let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
     let issuer = Issuer::new(ca, ca_key);
-    let key = KeyPair::generate().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &issuer).unwrap();
     fs::write(dir.path().join("ca.pem"), ca_pem).unwrap();
@@ -156,7 +173,7 @@ async fn each_mode_verifies_what_it_says() {
     let ours = certificate_for("db.internal");
     let other = certificate_for("db.internal");
     let file = |name: &str| ours.path().join(name);
-    let clients = ClientSideTls::from_files(&file("cert.pem"), &file("key.pem")).unwrap();
+    let clients = ClientSideTls::new(&shown(&ours, "cert.pem", "key.pem")).unwrap();
     let other_ca = other.path().join("ca.pem");
     for (mode, ca, name, good) in [
         (Preferred, None, "anything", true),
@@ -169,7 +186,7 @@ async fn each_mode_verifies_what_it_says() {
         (VerifyIdentity, Some(file("ca.pem")), "/run/mysqld.sock", false),
         (VerifyIdentity, Some(other_ca), "db.internal", false),
     ] {
-        let targets = TargetTls::new(mode, ca.as_deref()).unwrap();
+        let targets = targets(mode, ca.as_deref()).unwrap();
         let made = handshake(&clients, &targets, name).await;
         assert_eq!(made.is_ok(), good, "{mode:?} {name} {:?}", made.err());
         assert_eq!(targets.is_required(), mode != Preferred);
@@ -180,15 +197,56 @@ async fn each_mode_verifies_what_it_says() {
 async fn a_renewed_certificate_keeps_the_sessions() {
     let first = certificate_for("db.internal");
     let second = certificate_for("db.internal");
-    let file = |dir: &TempDir, name: &str| dir.path().join(name);
-    let old =
-        ClientSideTls::from_files(&file(&first, "cert.pem"), &file(&first, "key.pem")).unwrap();
-    let new = old.renewed(&file(&second, "cert.pem"), &file(&second, "key.pem")).unwrap();
-    let targets = TargetTls::new(TargetTlsMode::Required, None).unwrap();
+    let old = ClientSideTls::new(&shown(&first, "cert.pem", "key.pem")).unwrap();
+    let new = old.renewed(&shown(&second, "cert.pem", "key.pem")).unwrap();
+    let targets = targets(TargetTlsMode::Required, None).unwrap();
     let (mut near, mut far) = handshake(&old, &targets, "db.internal").await.unwrap();
     echo(&mut near, &mut far).await;
     let (_, far) = handshake(&new, &targets, "db.internal").await.unwrap();
     assert!(far.is_resumed());
+}
+
+/// Shows what is in the folder to who asks.
+fn showing(folder: &TempDir, version: &'static SupportedProtocolVersion) -> TargetTls {
+    let pair = shown(folder, "cert.pem", "key.pem").pair;
+    let settings = TlsTarget { mode: TargetTlsMode::Required, pair, ..TlsTarget::default() };
+    TargetTls::build(&settings, &[version]).unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_client_is_verified_where_there_is_one() {
+    let (ours, other) = (certificate_for("app"), certificate_for("app"));
+    let settings = |folder: &TempDir| TlsClient {
+        ca: Some(folder.path().join("ca.pem")),
+        ..TlsClient::default()
+    };
+    for version in [&TLS12, &TLS13] {
+        let clients = ClientSideTls::new(&settings(&ours)).unwrap();
+        let (near, _far) = handshake(&clients, &only(version), "db").await.unwrap();
+        assert_eq!(near.certificate(), None, "who shows none is let in as far as this");
+        let good = showing(&ours, version);
+        let der = CertificateDer::from_pem_file(ours.path().join("cert.pem")).unwrap();
+        for resumed in [false, true] {
+            let (mut near, mut far) = handshake(&clients, &good, "db").await.unwrap();
+            echo(&mut near, &mut far).await;
+            assert_eq!(near.certificate(), Some(der.as_ref()));
+            assert_eq!(near.is_resumed(), resumed);
+        }
+        let (near, far) = UnixStream::pair().unwrap();
+        let bad = showing(&other, version);
+        let (near, far) =
+            tokio::join!(clients.accept(Stream::from(near)), bad.connect(Stream::from(far), "db"));
+        assert!(near.is_err(), "{:?}", far.map(drop));
+
+        // Another authority: what was verified by the one before is no longer good.
+        let next = clients.renewed(&settings(&other)).unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        let (near, _far) =
+            tokio::join!(next.accept(Stream::from(near)), good.connect(Stream::from(far), "db"));
+        assert!(near.is_err());
+        let (near, _far) = handshake(&next, &bad, "db").await.unwrap();
+        assert!(near.certificate().is_some() && !near.is_resumed());
+    }
 }
 
 #[test]
@@ -196,16 +254,15 @@ fn bad_files_are_named() {
     let dir = certificate_for("db");
     let file = |name: &str| dir.path().join(name);
     let said = |error: Option<TlsError>| error.unwrap().to_string();
-    let clients =
-        |cert: &str, key: &str| said(ClientSideTls::from_files(&file(cert), &file(key)).err());
+    let clients = |cert: &str, key: &str| said(ClientSideTls::new(&shown(&dir, cert, key)).err());
     assert!(clients("missing.pem", "key.pem").contains("missing.pem: No such file"));
     assert!(clients("key.pem", "key.pem").contains("key.pem: holds no certificate"));
     assert!(clients("cert.pem", "cert.pem").contains("cert.pem: holds nothing of the kind"));
     // A key that is not the certificate's.
     assert!(clients("ca.pem", "key.pem").starts_with("TLS: "));
-    let no_ca = said(TargetTls::new(TargetTlsMode::VerifyCa, None).err());
+    let no_ca = said(targets(TargetTlsMode::VerifyCa, None).err());
     assert!(no_ca.contains("a ca file is needed"));
-    let not_ca = TargetTls::new(TargetTlsMode::VerifyIdentity, Some(&file("key.pem"))).err();
+    let not_ca = targets(TargetTlsMode::VerifyIdentity, Some(&file("key.pem"))).err();
     assert!(said(not_ca).contains("holds no certificate"));
 }
 
@@ -249,7 +306,7 @@ async fn a_version_1_certificate_serves_where_any_does() {
         .with_cert_resolver(Arc::new(identity));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     for version in [&TLS12, &TLS13] {
-        let targets = TargetTls::build(TargetTlsMode::Required, None, &[version]).unwrap();
+        let targets = only(version);
         let (near, far) = UnixStream::pair().unwrap();
         let (near, far) =
             tokio::join!(acceptor.accept(near), targets.connect(Stream::from(far), "db"));

@@ -66,6 +66,21 @@ fn no_rows() {
     assert_eq!(scan(Expect::Query, OLD, &client(true, false), old).client, new);
 }
 
+/// One that comes before all of the request was read has the number of the packet it was read up to,
+/// and is as well known when its first byte comes later than its header.
+#[test]
+fn an_early_error_in_pieces() {
+    let server = b"\x07\0\0\x05\xFF\x81\x04too!";
+    for pieces in [&[][..], &[4, 1], &[1; 11]] {
+        let mut scanner = ReplyScanner::new(Expect::Query, NEW, client(true, true));
+        let seen = drive(&mut scanner, server, pieces).unwrap();
+        assert!(matches!(seen.completion.outcome, Outcome::Err(ErrPacket { code: 1153, .. })));
+    }
+    let other = b"\x07\0\0\x05\0\0\0\x02\0\0\0";
+    let mut scanner = ReplyScanner::new(Expect::Query, NEW, client(true, true));
+    assert!(drive(&mut scanner, other, &[4]).is_err());
+}
+
 #[test]
 fn ok() {
     let server = b"\x08\0\0\x01\0\x03\x2A\x02\0\x02\0\0";

@@ -1,7 +1,7 @@
-//! Who is on the way in: the clients that have not logged in yet.
+//! Who is on the way in: those that have not shown yet who they are.
 //!
 //! Owns their bound, apart from the one of those that are in, and who has to go when it is reached:
-//! whoever has taken longest, which an honest client never does. Time is handed in.
+//! whoever has taken longest, which an honest one never does. Time is handed in.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 
 pub struct Lobby {
     most: AtomicUsize,
+    /// Nobody has to go sooner.
+    at_least: Duration,
     inside: Mutex<Inside>,
 }
 
@@ -22,12 +24,16 @@ struct Inside {
     guests: BTreeMap<u64, (Instant, Arc<Notify>)>,
 }
 
-/// Nobody has to go sooner: a storm of honest clients is not thinned out, the last are refused.
+/// A storm of honest clients is not thinned out, the last are refused.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
 impl Lobby {
     pub fn new(most: usize) -> Self {
-        Self { most: AtomicUsize::new(most), inside: Mutex::default() }
+        Self::patient(most, AT_LEAST)
+    }
+
+    pub fn patient(most: usize, at_least: Duration) -> Self {
+        Self { most: AtomicUsize::new(most), at_least, inside: Mutex::default() }
     }
 
     /// Whoever is in stays.
@@ -36,11 +42,11 @@ impl Lobby {
     }
 
     /// `None`: it is full of others that have only just come.
-    pub(super) fn enter(self: &Arc<Self>, now: Instant) -> Option<Guest> {
+    pub fn enter(self: &Arc<Self>, now: Instant) -> Option<Guest> {
         let mut inside = self.inside();
         if inside.guests.len() >= self.most.load(Ordering::Relaxed) {
             let oldest = inside.guests.first_entry()?;
-            if now.saturating_duration_since(oldest.get().0) < AT_LEAST {
+            if now.saturating_duration_since(oldest.get().0) < self.at_least {
                 return None;
             }
             let (_, cut) = oldest.remove();
@@ -66,7 +72,7 @@ impl Lobby {
 }
 
 /// A place in the lobby, given up with this.
-pub(super) struct Guest {
+pub struct Guest {
     lobby: Arc<Lobby>,
     number: u64,
     cut: Arc<Notify>,
@@ -74,8 +80,20 @@ pub(super) struct Guest {
 
 impl Guest {
     /// Returns when it has to make room. Cancel-safe.
-    pub async fn cut(&self) {
-        self.cut.notified().await;
+    pub fn cut(&self) -> impl Future<Output = ()> + Send + use<> {
+        let cut = Arc::clone(&self.cut);
+        async move { cut.notified().await }
+    }
+
+    /// It is as good as one that has only just come.
+    pub fn renew(&mut self, now: Instant) {
+        let mut inside = self.lobby.inside();
+        // Who has to go is not let in again.
+        if let Some((_, cut)) = inside.guests.remove(&self.number) {
+            self.number = inside.next;
+            inside.next += 1;
+            inside.guests.insert(self.number, (now, cut));
+        }
     }
 }
 
@@ -93,7 +111,7 @@ mod tests {
     fn whoever_takes_longest_makes_room() {
         let (lobby, start) = (Arc::new(Lobby::new(2)), Instant::now());
         let slow = lobby.enter(start).unwrap();
-        let mut cut = tokio_test::task::spawn(async { slow.cut().await });
+        let mut cut = tokio_test::task::spawn(slow.cut());
         assert!(cut.poll().is_pending());
         let quick = lobby.enter(start).unwrap();
         assert!(lobby.enter(start).is_none(), "both have only just come");
@@ -108,5 +126,22 @@ mod tests {
         drop(slow);
         assert_eq!(lobby.len(), 2);
         assert!(lobby.enter(late).is_none());
+    }
+
+    #[test]
+    fn whoever_has_done_something_stays() {
+        let (lobby, start) = (Arc::new(Lobby::new(2)), Instant::now());
+        let mut busy = lobby.enter(start).unwrap();
+        let idle = lobby.enter(start).unwrap();
+        let late = start + AT_LEAST;
+        busy.renew(late);
+        let (mut kept, mut cut) =
+            (tokio_test::task::spawn(busy.cut()), tokio_test::task::spawn(idle.cut()));
+        let _next = lobby.enter(late).unwrap();
+        assert!(cut.poll().is_ready() && kept.poll().is_pending());
+        assert!(lobby.enter(late).is_none());
+        assert_eq!(lobby.len(), 2);
+        drop(busy);
+        assert_eq!(lobby.len(), 1);
     }
 }
