@@ -140,6 +140,7 @@ impl Pool {
             init_query,
             pin_filter,
             reap_orphans,
+            shed_above,
         } = self;
         at.say("max_connections", max_connections);
         at.say("max_idle", max_idle);
@@ -151,6 +152,7 @@ impl Pool {
         at.say("init_query", if init_query.is_empty() { "" } else { HIDDEN });
         at.say("pin_filter", &pin_filter.join(", "));
         at.say("reap_orphans", reap_orphans);
+        at.say("shed_above", shed_above);
     }
 }
 
@@ -308,6 +310,7 @@ mod tests {
         idle_timeout = "1h30m"
         pin_filter = "innodb_strict_mode, @a"
         reap_orphans = false
+            shed_above = "80%"
         [client]
         login_timeout = "0s"
         max_query = "1s500ms"
