@@ -21,7 +21,7 @@ use doors::Doors;
 use tokio::sync::Notify;
 
 pub use lobby::{Guest, Lobby};
-pub use view::{ClientView, Entrance, Wire};
+pub use view::{Census, ClientView, Entrance, Wire};
 
 use crate::secrets::Account;
 use crate::session::{Pins, SessionState};
@@ -285,6 +285,13 @@ impl Registry {
     /// One of them.
     pub fn client(&self, id: u32) -> Option<ClientView> {
         self.get(id).map(|entry| entry.view(self.now()))
+    }
+
+    /// All of them counted, without a copy of any.
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        self.lock().values().for_each(|entry| census.count(entry));
+        census
     }
 
     /// Wakes every session, for it to look whether it can change the process.

@@ -166,9 +166,9 @@ fn what_is_there_is_shown() {
 
         idle.command(b"\x16SELECT 'hunter2', ?").unwrap();
         let prepared = wait_for("the statement", SOON, || {
-            rows(&mut console, "SHOW STATEMENTS LIKE '%?, ?%'").pop()
+            rows(&mut console, "SHOW STATEMENTS LIKE 'SELECT ...'").pop()
         });
-        assert_eq!((&*prepared["statement"], &*prepared["held"]), ("SELECT ?, ?", "1"));
+        assert_eq!((&*prepared["statement"], &*prepared["held"]), ("SELECT ...", "1"));
         until(&mut console, waiting, "statements", "1");
         let stats = row(&mut console, "SHOW STATS LIKE 'tidegate_pinned{reason=\"user\\_lock\"}'");
         assert_eq!(stats["value"], "1");
@@ -337,7 +337,7 @@ fn the_only_target_can_be_drained() {
     });
     let said = client.query("SELECT 1").unwrap_err();
     assert_eq!(said.code(), 9501);
-    assert!(said.to_string().ends_with("primary drained by an operator"), "{said}");
+    assert!(said.to_string().contains("primary drained by an operator (session "), "{said}");
     ops.query("UNDRAIN primary").unwrap();
     assert!(client.query("SELECT 1").is_ok());
 }

@@ -50,7 +50,11 @@ fn logins() -> [Login; 2] {
 fn saw(answer: Result<Vec<support::client::Row>, Error>) -> Saw {
     match answer {
         Ok(_) => Saw::Served,
-        Err(Error::Server { code, state, message }) => Saw::Told(code, state, message),
+        Err(Error::Server { code, state, message }) => {
+            // Whose it was is another matter.
+            let message = message.split(" (session ").next().unwrap().to_owned();
+            Saw::Told(code, state, message)
+        }
         Err(Error::Io(error)) => {
             let silent = [std::io::ErrorKind::WouldBlock, std::io::ErrorKind::TimedOut];
             assert!(!silent.contains(&error.kind()), "neither told nor hung up on");
@@ -167,7 +171,8 @@ fn nonsense_after_a_good_beginning() {
     let mut line = stage.line();
     line.query("SELECT bad").unwrap();
     let rest = line.rest();
-    let error = framed(3, &err_payload(1053, "08S01", MAY_HAVE_RUN));
+    let message = format!("{MAY_HAVE_RUN} (session {})", line.id);
+    let error = framed(3, &err_payload(1053, "08S01", &message));
     assert!(rest.ends_with(&error), "{rest:?}");
     never_used_again(&stage, "SELECT bad");
     witness.noticed_nothing(SLOW);

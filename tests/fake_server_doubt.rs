@@ -29,7 +29,8 @@ fn lost(bad: Play, seq: u8) {
     line.stream.set_read_timeout(Some(SOON)).unwrap();
     line.query("SELECT bad").unwrap();
     line.half_close();
-    let error = framed(seq, &err_payload(1053, "08S01", MAY_HAVE_RUN));
+    let message = format!("{MAY_HAVE_RUN} (session {})", line.id);
+    let error = framed(seq, &err_payload(1053, "08S01", &message));
     let rest = line.rest();
     assert!(rest.ends_with(&error), "{rest:?}");
     drop(line);

@@ -112,6 +112,7 @@ fn the_page_follows_what_happens() {
     page.until("the list", |page| page.text("#client-rows").contains("app"));
     assert!(page.text("#client-rows").contains(evil), "{}", page.text("#client-rows"));
     assert_eq!(page.run("return document.querySelectorAll('img').length"), 0);
+    page.run("document.querySelector('#kinds').open = true");
 
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -128,6 +129,7 @@ fn the_page_follows_what_happens() {
             page.run(drawn) == 2
         });
     });
+    page.until("the kinds", |page| page.text("#kind-rows").contains("SELECT ?"));
     drop(client);
     page.until("it to be gone", |page| page.text("#clients") == "0");
     assert_eq!(page.complaints(), [""; 0]);

@@ -109,7 +109,7 @@ fn killed_under_load() {
             let told = in_transaction.query("INSERT INTO t (body) VALUES (-2)").unwrap_err();
             let lost = "ERROR 1053 (08S01): The connection to the server was lost: the transaction \
                         is lost; a COMMIT that was under way may have run";
-            assert_eq!(told.to_string(), lost, "{flavor:?}");
+            assert!(told.to_string().starts_with(lost), "{flavor:?}: {told}");
             let told = pinned.query("SELECT x FROM lost").unwrap_err().to_string();
             assert!(told.contains("1053 (08S01)"), "{flavor:?}: {told}");
             assert!(pinned.ping().is_err(), "a temporary table was lost: so is its session");

@@ -167,9 +167,9 @@ mod tests {
         TargetView {
             name: name.to_owned(),
             address: Address::tcp("db", 3306),
-            is_gone: false,
             role: Role::Auto,
             standing: if is_up { Standing::Unused } else { Standing::Down },
+            is_gone: false,
             is_up,
             strikes: 0,
             read_only: None,

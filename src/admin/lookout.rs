@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::clients::ClientList;
+use super::digests::DigestList;
 use super::events::Events;
 use super::meter::{Meter, positive, statements};
 use super::samples::Samples;
@@ -20,7 +21,7 @@ use crate::config::{Choice, InForce, Role};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Direction, LoginOutcome, Metrics, ServerState, Side};
 use crate::registry::Registry;
-use crate::session::Pin;
+use crate::session::{Digests, Pin};
 
 /// What is looked at.
 pub struct Sights {
@@ -28,6 +29,8 @@ pub struct Sights {
     pub cluster: Arc<Cluster>,
     pub registry: Arc<Registry>,
     pub lifecycle: Lifecycle,
+    /// `None`: statements are not told apart.
+    pub digests: Option<Arc<Digests>>,
     pub settings: Arc<InForce>,
 }
 
@@ -51,6 +54,8 @@ struct Log {
 pub struct Wish {
     /// How many clients to list.
     pub clients: Option<usize>,
+    /// And how many digests.
+    pub digests: Option<usize>,
     pub history: bool,
 }
 
@@ -151,6 +156,7 @@ impl Lookout {
             totals: totals(metrics),
             events: log.events.all(),
             history: wish.history.then(|| log.samples.all()),
+            digest_list: wish.digests.and_then(|most| self.digests(most)),
             client_list: wish.clients.map(|most| self.clients(most, &view)),
             targets: view.targets.into_iter().filter(|it| !it.is_gone).map(target).collect(),
         }
@@ -164,6 +170,10 @@ impl Lookout {
             &targets,
             &self.sights.registry.endpoints(),
         )
+    }
+
+    fn digests(&self, most: usize) -> Option<DigestList> {
+        self.sights.digests.as_ref().map(|digests| DigestList::of(digests, most))
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

@@ -1,6 +1,7 @@
 //! The operators' doors.
 
 mod clients;
+mod digests;
 mod events;
 pub mod http;
 mod lookout;

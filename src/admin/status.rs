@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clients::ClientList;
+use super::digests::DigestList;
 use super::events::Event;
 use super::samples::Sample;
 
@@ -33,6 +34,9 @@ pub struct Status {
     /// Where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_list: Option<ClientList>,
+    /// Where they were asked for, and are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_list: Option<DigestList>,
     /// The last minutes, a second each, where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<Sample>>,

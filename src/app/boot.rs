@@ -19,7 +19,7 @@ use super::source::SecretsSource;
 use super::takeover::{self, Giver};
 use super::verbs::{Hands, verbs};
 use super::watch::Sight;
-use super::{certificates, check, drain, keys, sweep};
+use super::{certificates, check, drain, glance, keys, sweep};
 use crate::admin::http::{self, HttpState};
 use crate::admin::sql::{self, Console, Rooms};
 use crate::admin::{Lookout, Sights};
@@ -28,7 +28,7 @@ use crate::cluster::{Cluster, Rules, Targets};
 use crate::config::{
     self, Access, InForce, Mistake, Mistakes, Place, Role, Settings, Source, TargetTlsMode,
 };
-use crate::frontend::{Desks, End, Limits, Shared, Throttle};
+use crate::frontend::{Desks, End, Limits, Notes, REFUSAL_CODES, Shared, Throttle};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{Labels, Metrics};
 use crate::net::{Engines, Lifeline, Listener, Shelf, TargetTls};
@@ -78,6 +78,10 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
+    glance::show_rooms(&shared).map_err(Failure::other)?;
+    if let Some(log) = start.log.clone() {
+        lifecycle.spawn("log", log.tell(lifecycle.clone()));
+    }
     let mut doors = Doors::new(Arc::clone(&shared));
     let sockets = Sockets::open(&settings, start.takeover, &doors).await?;
     shared.cluster.start();
@@ -257,6 +261,7 @@ pub(super) fn metrics(settings: &Settings, lifecycle: &Lifecycle) -> Result<Arc<
     let metrics = Metrics::new(&Labels {
         pins: &Pin::NAMES,
         client_closes: &End::NAMES,
+        refusals: &REFUSAL_CODES,
         server_closes: &CloseReason::NAMES,
         targets: &targets,
     })
@@ -301,6 +306,7 @@ fn share(
             failed_login_delay(&settings.client),
             settings.client.max_failed_logins,
         ),
+        notes: Notes::new(settings.admin.digests.then(Arc::default), &settings.log),
     })
 }
 
@@ -384,6 +390,7 @@ fn rooms(shared: &Arc<Shared>, settings: &Arc<InForce>) -> Rooms {
         cluster: Arc::clone(&shared.cluster),
         library: Arc::clone(&shared.library),
         metrics: Arc::clone(&shared.metrics),
+        digests: shared.notes.digests.clone(),
         vault: Arc::clone(&shared.vault),
         settings: Arc::clone(settings),
         lifecycle: shared.lifecycle.clone(),
@@ -403,6 +410,7 @@ fn lookout(settings: &Arc<InForce>, shared: &Shared) -> Arc<Lookout> {
         cluster: Arc::clone(&shared.cluster),
         registry: Arc::clone(&shared.registry),
         lifecycle: shared.lifecycle.clone(),
+        digests: shared.notes.digests.clone(),
         settings: Arc::clone(settings),
     })
 }

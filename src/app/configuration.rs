@@ -227,6 +227,7 @@ impl Configuration {
             notes.extend(log.set(&settings.log));
         }
         shared.limits.set(&settings.client, &settings.pool);
+        shared.notes.set(&settings.log);
         shared.lobby.set(settings.client.max_logging_in);
         let delay = boot::failed_login_delay(&settings.client);
         shared.throttle.set(delay, settings.client.max_failed_logins);

@@ -14,7 +14,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::cli::Failure;
+use super::folding::Folding;
 use crate::config::{self, Choice, LogFormat};
+use crate::lifecycle::Lifecycle;
 
 /// Wins over the configured level, where it is set.
 const FILTER_VARIABLE: &str = "RUST_LOG";
@@ -24,6 +26,7 @@ const FILTER_VARIABLE: &str = "RUST_LOG";
 pub struct Log {
     filter: reload::Handle<EnvFilter, Registry>,
     is_json: Arc<AtomicBool>,
+    folding: Folding,
 }
 
 impl Log {
@@ -44,12 +47,19 @@ impl Log {
             .event_format(form)
             .with_ansi(io::stderr().is_terminal())
             .with_writer(io::stderr);
+        let folding = Folding::default();
         tracing_subscriber::registry()
             .with(layer)
             .with(lines)
+            .with(folding.clone())
             .try_init()
             .map_err(Failure::other)?;
-        Ok(Self { filter, is_json })
+        Ok(Self { filter, is_json, folding })
+    }
+
+    /// Says what was folded, until the process stops.
+    pub(super) async fn tell(self, lifecycle: Lifecycle) {
+        self.folding.tell(lifecycle).await;
     }
 
     /// For the lines to come. Returns what keeps the level from being what is configured, if so.

@@ -13,6 +13,8 @@ mod connect;
 mod cores;
 mod doors;
 mod drain;
+mod folding;
+mod glance;
 mod keys;
 mod log;
 mod reload;

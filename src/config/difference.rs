@@ -82,10 +82,10 @@ fn effect(key: &str) -> Option<Effect> {
         | ("tls.client", "mode" | "certificate" | "key" | "ca" | "require_certificate")
         | ("tls.target", "mode" | "ca" | "certificate" | "key")
         | ("admin", "drain_timeout")
-        | ("log", "format" | "level") => Effect::Live,
+        | ("log", "format" | "level" | "slow_query" | "slow_query_text") => Effect::Live,
         // What is remembered of each session follows from these two.
         ("pool", "init_query" | "pin_filter" | "reap_orphans")
-        | ("admin", "http" | "sql")
+        | ("admin", "http" | "sql" | "digests")
         | ("upgrade", "socket") => Effect::Restart,
         _ => return None,
     })
@@ -131,6 +131,7 @@ pub fn taken_up(old: &Settings, new: &Settings) -> Settings {
     next.pool.reap_orphans = old.pool.reap_orphans;
     next.admin.http.clone_from(&old.admin.http);
     next.admin.sql.clone_from(&old.admin.sql);
+    next.admin.digests = old.admin.digests;
     next.upgrade.clone_from(&old.upgrade);
     next
 }
@@ -281,11 +282,14 @@ mod tests {
         http = ""
         sql = ""
         drain_timeout = "1s"
+        digests = false
         [upgrade]
         socket = "u.sock"
         [log]
         format = "json"
         level = "debug"
+        slow_query = "1s"
+        slow_query_text = true
     "#;
 
     /// A new key needs a word here on when it takes effect.

@@ -242,11 +242,12 @@ impl TlsTarget {
 
 impl Admin {
     fn list(&self, at: &mut At<'_>) {
-        let Self { http, sql, drain_timeout } = self;
+        let Self { http, sql, drain_timeout, digests } = self;
         for (key, door) in [("http", http), ("sql", sql)] {
             at.say(key, &door.as_ref().map(ToString::to_string).unwrap_or_default());
         }
         at.lasts("drain_timeout", *drain_timeout);
+        at.say("digests", digests);
     }
 }
 
@@ -259,9 +260,11 @@ impl Upgrade {
 
 impl Log {
     fn list(&self, at: &mut At<'_>) {
-        let Self { format, level } = self;
+        let Self { format, level, slow_query, slow_query_text } = self;
         at.say("format", format.as_str());
         at.say("level", level.as_str());
+        at.limit("slow_query", *slow_query);
+        at.say("slow_query_text", slow_query_text);
     }
 }
 
@@ -337,10 +340,13 @@ mod tests {
             [admin]
             http = ""
             sql = "0.0.0.0:6035"
+            digests = false
             [upgrade]
             socket = "/run/u.sock"
             [log]
             format = "json"
+            slow_query = "250ms"
+            slow_query_text = true
         "#;
         let settings = parse(Path::new("t.toml"), text, std::iter::empty()).unwrap();
         let listing = settings.listing();

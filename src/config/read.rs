@@ -320,6 +320,7 @@ fn admin(mut section: Section<'_>, found: &mut Vec<Mistake>, taken: &mut Vec<Tak
         http: section.value("http", default.http, scalar::door),
         sql: section.value("sql", default.sql, scalar::door),
         drain_timeout: section.value("drain_timeout", default.drain_timeout, scalar::any_duration),
+        digests: section.value("digests", default.digests, scalar::flag),
     };
     taken.extend(Taken::new(&section, "http", admin.http.as_ref()));
     taken.extend(Taken::new(&section, "sql", admin.sql.as_ref()));
@@ -344,6 +345,8 @@ fn log(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Log {
     let log = Log {
         format: section.value("format", default.format, scalar::choice),
         level: section.value("level", default.level, scalar::choice),
+        slow_query: section.value("slow_query", default.slow_query, scalar::limit),
+        slow_query_text: section.value("slow_query_text", default.slow_query_text, scalar::flag),
     };
     found.extend(section.close());
     log

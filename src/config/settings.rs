@@ -320,6 +320,8 @@ pub struct Admin {
     pub sql: Option<Address>,
     /// Zero cuts every client at once.
     pub drain_timeout: Duration,
+    /// Are statements told apart by their digests?
+    pub digests: bool,
 }
 
 impl Default for Admin {
@@ -328,6 +330,7 @@ impl Default for Admin {
             http: Some(Address::tcp("127.0.0.1", 6034)),
             sql: Some(Address::tcp("127.0.0.1", 6035)),
             drain_timeout: Duration::from_secs(60),
+            digests: true,
         }
     }
 }
@@ -343,11 +346,20 @@ pub struct Upgrade {
 pub struct Log {
     pub format: LogFormat,
     pub level: LogLevel,
+    /// Statements that take longer; `None`: none.
+    pub slow_query: Option<Duration>,
+    /// With their text, values and all.
+    pub slow_query_text: bool,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: LogLevel::Info }
+        Self {
+            format: LogFormat::Text,
+            level: LogLevel::Info,
+            slow_query: None,
+            slow_query_text: false,
+        }
     }
 }
 

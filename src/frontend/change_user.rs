@@ -51,7 +51,7 @@ impl Session {
             return self.refuse_and_end(&word, seq, End::TlsRequired).await;
         }
         let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) else {
-            log_refusal(&peer, &request.user, &verifier);
+            log_refusal(self.presence.id, &peer, &request.user, &verifier);
             self.shared.metrics.client.logins.of(LoginOutcome::Denied).inc();
             hold_back(&self.shared, &self.presence.peer, &request.user).await;
             let word = Word::bad_login(&request.user, "%", !request.auth_response.is_empty());
@@ -103,6 +103,7 @@ impl Session {
     }
 
     async fn refuse_and_end(&mut self, word: &Word, seq: u8, end: End) -> Result<(), End> {
+        self.shared.count_refusal(word);
         let mut out = BytesMut::with_capacity(128);
         word.put(&mut out, seq);
         let _ = self.stream.send(&out).await;

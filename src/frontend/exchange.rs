@@ -50,7 +50,7 @@ impl Session {
         forward: Forward,
         incoming: Incoming,
     ) -> Result<(), End> {
-        let watch = self.start_watch();
+        self.start_watch(&forward, incoming);
         let held = self.borrowed.is_some();
         let mut borrowed = match self.borrowed.take() {
             Some(mut borrowed) => {
@@ -81,6 +81,7 @@ impl Session {
         let again = may_be_sent_again(&forward, incoming, self.shared.cluster.may_move());
         let sent = self.send(&mut borrowed, &prefix, rewritten, incoming, again);
         let sent = sent.await?;
+        self.note_sent();
         let mut server_took_it = sent.took_it;
         if forward.expect == Expect::Nothing {
             self.ledger.on_completion(&Completion::default());
@@ -96,6 +97,7 @@ impl Session {
             let healed = self.heal(&mut borrowed, &mut reply, &forward, incoming, cure);
             (relayed, server_took_it) = Box::pin(healed).await;
         }
+        self.note_answered();
         self.inbound.let_go();
         let outcome = match relayed {
             Ok(()) => self.settle(borrowed, &mut reply).await,
@@ -104,7 +106,7 @@ impl Session {
         let (received, edited) = reply.into_buffers();
         self.inbound.take_back(received, &self.shared.buffers);
         self.shared.buffers.give(edited);
-        self.stop_watch(watch);
+        self.stop_watch();
         outcome
     }
 
@@ -144,15 +146,17 @@ impl Session {
             patience: self.shared.limits.borrow_timeout(),
         };
         self.presence.set_waiting(true);
+        let (began, session) = (self.begin_wait(), self.presence.id);
         let borrowed = tokio::select! {
             biased;
             borrowed = self.shared.cluster.borrow(&want, self.access) => {
-                borrowed.map_err(|error| Some(Word::borrow(&error)))
+                borrowed.map_err(|error| Some(Word::borrow(&error).to(session)))
             }
             stop = self.presence.stop() => Err(Some(self.word_for(stop))),
             () = self.inbound.until_hung_up(&mut self.stream, &self.shared.buffers) => Err(None),
         };
         self.presence.set_waiting(false);
+        self.note_waited(began);
         borrowed
     }
 
@@ -238,7 +242,8 @@ impl Session {
         incoming: Incoming,
     ) -> Result<(), End> {
         let how = if held && self.ledger.in_transaction() { Lost::Transaction } else { how };
-        let (word, pinned) = (Word::lost(how), self.ledger.would_lose());
+        let word = Word::lost(how).to(self.presence.id);
+        let pinned = self.ledger.would_lose();
         let declined = self.decline(&word, forward, incoming).await;
         self.ledger.on_lost();
         declined?;
@@ -329,7 +334,11 @@ impl Session {
         let mut lost = false;
         let released = self.ledger.is_released();
         if dying || released || borrowed.busy || reply.has_leftover() {
-            tracing::debug!(connection = borrowed.id, "closing a connection after its reply");
+            tracing::debug!(
+                session = self.presence.id,
+                connection = borrowed.id,
+                "closing a connection after its reply"
+            );
             if dying {
                 self.shared.cluster.suspect(borrowed.pool());
             }
@@ -402,9 +411,10 @@ impl Session {
         put_back(borrowed, state.filter(|_| !killed));
     }
 
-    fn is_dying(&self, outcome: &Outcome) -> bool {
+    fn is_dying(&mut self, outcome: &Outcome) -> bool {
         let Outcome::Err(error) = outcome else { return false };
         self.shared.metrics.errors.of(Side::Server).inc();
+        self.watch.failed = true;
         LAST_WORDS.contains(&error.code)
     }
 
@@ -472,7 +482,7 @@ impl Session {
             // Dropping it kills what still runs.
             return Err(End::HungUp);
         };
-        tracing::debug!(%error, connection = borrowed.id, "the server was lost under a statement");
+        tracing::debug!(session = self.presence.id, %error, connection = borrowed.id, "the server was lost under a statement");
         self.shared.cluster.suspect(borrowed.pool());
         self.part_with(borrowed, None).await;
         let how = match (self.ledger.in_transaction(), server_took_it) {
@@ -480,7 +490,8 @@ impl Session {
             (false, true) => Lost::MayHaveRun,
             (false, false) => Lost::NotStarted,
         };
-        let (word, pinned) = (Word::lost(how), self.ledger.would_lose());
+        let word = Word::lost(how).to(self.presence.id);
+        let pinned = self.ledger.would_lose();
         self.ledger.on_refused(&(&word).into());
         self.ledger.on_lost();
         match reply.place_for_an_error() {

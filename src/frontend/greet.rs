@@ -47,6 +47,7 @@ struct Guest {
     shared: Arc<Shared>,
     presence: Presence,
     access: Access,
+    came: Instant,
     tls: Arc<ClientTls>,
     /// What the greeting said.
     offered: Capabilities,
@@ -63,9 +64,11 @@ impl Session {
         let access = entrance.access;
         let limit = shared.limits.login_timeout();
         let tls = shared.tls.load_full();
+        let came = Instant::now();
         let (offered, offered_extended) = (OFFERED, Extended::empty());
         let handshake = Handshake::new(stream);
-        let guest = Guest { handshake, shared, presence, access, tls, offered, offered_extended };
+        let guest =
+            Guest { handshake, shared, presence, access, came, tls, offered, offered_extended };
         match limit {
             // Whoever is too slow to log in is not told so, as with the server's connect_timeout.
             Some(limit) => {
@@ -132,7 +135,7 @@ impl Guest {
             return Err(self.refuse(&Word::bad_handshake(), End::Malformed).await);
         };
         let handshake = self.handshake.secure(&tls).await.map_err(|error| {
-            tracing::debug!(peer = %self.presence.peer, %error, "TLS handshake failed");
+            tracing::debug!(session = self.presence.id, peer = %self.presence.peer, %error, "TLS handshake failed");
             End::Malformed
         })?;
         let mut guest = Self { handshake, ..self };
@@ -173,7 +176,7 @@ impl Guest {
             let word = Word::token_needs_tls(&login.user);
             Err(self.refuse(&word, End::TlsRequired).await)
         } else {
-            log_refusal(&peer, &login.user, &verifier);
+            log_refusal(self.presence.id, &peer, &login.user, &verifier);
             hold_back(&self.shared, &peer, &login.user).await;
             let with_password = !login.auth_response.is_empty();
             let word = Word::bad_login(&login.user, host(&peer), with_password);
@@ -189,7 +192,13 @@ impl Guest {
         let reply = OkReply { status, schema, ..OkReply::default() };
         let capabilities = login.capabilities & self.offered;
         let told = self.handshake.accept(fast_auth_ok, &reply, capabilities).await;
-        told.map_err(|_| End::HungUp)
+        told.map_err(|_| End::HungUp)?;
+        let metrics = &self.shared.metrics.client;
+        metrics.login_seconds.observe(self.came.elapsed().as_secs_f64());
+        if self.handshake.stream.tls().is_some() {
+            metrics.logins_tls.inc();
+        }
+        Ok(())
     }
 
     fn settle(self, login: &Login, account: Arc<Account>, algorithm: Option<Algorithm>) -> Session {
@@ -247,6 +256,7 @@ impl Guest {
     }
 
     async fn say(&mut self, word: &Word) {
+        self.shared.count_refusal(word);
         let mut out = BytesMut::with_capacity(128);
         word.put(&mut out, self.handshake.next_seq());
         if self.handshake.stream.send(&out).await.is_ok() {
@@ -271,10 +281,10 @@ pub(super) fn verifier(
     Verifier::new(nonce, account, fallback(shared)).over(channel, tokens)
 }
 
-pub(super) fn log_refusal(peer: &str, user: &str, verifier: &Verifier) {
+pub(super) fn log_refusal(session: u32, peer: &str, user: &str, verifier: &Verifier) {
     let user: String = user.chars().take(32).collect();
     let why = verifier.why().map(tracing::field::display);
-    tracing::info!(peer, user, why, "refused a login");
+    tracing::info!(session, peer, user, why, "refused a login");
 }
 
 /// A login has failed: who guesses is to take its time.

@@ -183,7 +183,12 @@ impl Session {
             self.wipe(borrowed, forward, &mut prefix);
             return Ok((prefix, None));
         };
-        tracing::debug!(connection = borrowed.id, ?cure, "preparing a statement again");
+        tracing::debug!(
+            session = self.presence.id,
+            connection = borrowed.id,
+            ?cure,
+            "preparing a statement again"
+        );
         self.forget_twin(borrowed, id, incoming);
         borrowed.statements.put_closes(&mut prefix.bytes);
         let rewritten = self.point_at_statement(borrowed, id, incoming, &mut prefix).await?;

@@ -34,7 +34,7 @@ impl Limits {
         self.borrow_timeout.set(pool.borrow_timeout);
     }
 
-    pub(super) fn max_connections(&self) -> usize {
+    pub fn max_connections(&self) -> usize {
         self.max_connections.load(Ordering::Relaxed)
     }
 

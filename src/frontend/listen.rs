@@ -100,7 +100,7 @@ async fn greet(
     shared: &Arc<Shared>,
 ) -> Result<(Box<Session>, Admitted), End> {
     let Some(guest) = shared.lobby.enter(Instant::now()) else {
-        refuse(stream, &Word::too_many_clients()).await;
+        refuse(shared, stream, &Word::too_many_clients()).await;
         return Err(End::TooMany);
     };
     let _counted = Counted::one(&shared.metrics.client.logging_in);
@@ -123,18 +123,18 @@ async fn pass(
         Ok(peer) => peer,
         Err(Unheard { end, word }) => {
             if let Some(word) = word {
-                refuse(stream, &word).await;
+                refuse(shared, stream, &word).await;
             }
             return Err(end);
         }
     };
     if !gate.admits(&peer) {
         tracing::debug!(peer, "refused a connection from a network that is not allowed");
-        refuse(stream, &Word::host_not_allowed(host(&peer))).await;
+        refuse(shared, stream, &Word::host_not_allowed(host(&peer))).await;
         return Err(End::NotAllowed);
     }
     if Admitted::is_full(shared) {
-        refuse(stream, &Word::too_many_clients()).await;
+        refuse(shared, stream, &Word::too_many_clients()).await;
         return Err(End::TooMany);
     }
     Session::greet(stream, (peer, entrance), Arc::clone(shared)).await
@@ -155,7 +155,8 @@ fn outcome(end: End) -> LoginOutcome {
     }
 }
 
-async fn refuse(mut stream: Stream, word: &Word) {
+async fn refuse(shared: &Shared, mut stream: Stream, word: &Word) {
+    shared.count_refusal(word);
     let mut out = BytesMut::with_capacity(64);
     word.put(&mut out, 0);
     let say = async {

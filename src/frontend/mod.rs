@@ -16,6 +16,7 @@ mod inbound;
 mod kill;
 mod limits;
 mod listen;
+mod notes;
 mod prepare;
 mod recut;
 mod refuse;
@@ -32,12 +33,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use refuse::Word;
 
 pub use desk::Desks;
 pub use end::End;
 pub use gate::Gate;
 pub use limits::Limits;
 pub use listen::listen;
+pub use notes::Notes;
+pub use refuse::CODES as REFUSAL_CODES;
 pub use throttle::Throttle;
 pub use tls::ClientTls;
 pub use travel::{Departure, Departures, Traveller, arrive};
@@ -76,4 +80,12 @@ pub struct Shared {
     pub throttle: Throttle,
     /// Set, clients at rest go there when they are woken.
     pub departures: ArcSwapOption<Departures>,
+    pub notes: Notes,
+}
+
+impl Shared {
+    /// A client is told so.
+    fn count_refusal(&self, word: &Word) {
+        self.metrics.client.refusals.at(word.label()).inc();
+    }
 }

@@ -19,6 +19,12 @@ pub struct Word {
     pub message: String,
 }
 
+/// The codes that [`Word`] says by itself, as labels of a metric.
+pub const CODES: [&str; 24] = [
+    "1040", "1043", "1045", "1047", "1053", "1094", "1095", "1105", "1129", "1130", "1153", "1156",
+    "1226", "1231", "1235", "1243", "1317", "1461", "1835", "3024", "3159", "3923", "4031", "9501",
+];
+
 /// How much of a statement may have happened when its connection was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -42,6 +48,22 @@ impl From<&Word> for ErrPacket {
 impl Word {
     fn new(code: u16, state: [u8; 5], message: impl Into<String>) -> Self {
         Self { code, state, message: message.into() }
+    }
+
+    /// To a client who shall find in the log what it was told.
+    #[must_use]
+    pub fn to(self, session: u32) -> Self {
+        Self { message: format!("{} (session {session})", self.message), ..self }
+    }
+
+    /// Somebody has to look after the proxy or its targets, and not the client after its statement.
+    pub fn is_trouble(&self) -> bool {
+        matches!(self.code, 1040 | 1053 | 9501)
+    }
+
+    /// Its place in [`CODES`]; past the end if a server said it.
+    pub fn label(&self) -> usize {
+        CODES.iter().position(|code| code.parse() == Ok(self.code)).unwrap_or(CODES.len())
     }
 
     /// Writes the packet; returns the next sequence id.
@@ -327,6 +349,15 @@ mod tests {
              (pool.borrow_timeout), 8 of 8 in use; last error of the target: \
              Connection refused (os error 111)"
         );
+    }
+
+    #[test]
+    fn every_code_has_its_label() {
+        assert_eq!(CODES[Word::over_time().label()], "3024");
+        assert_eq!(CODES[Word::too_many_clients().label()], "1040");
+        assert!(CODES.is_sorted());
+        let server = ErrPacket { code: 1064, state: *b"42000", message: "no".into() };
+        assert_eq!(CODES.get(Word::from_server(&server).label()), None);
     }
 
     #[test]

@@ -240,7 +240,8 @@ impl Session {
     fn word_at_the_end(&self, reply: &Reply) -> Option<Word> {
         let interrupted = matches!(&reply.completion.outcome, Outcome::Err(error)
             if error.code == INTERRUPTED);
-        (interrupted && self.presence.is_over_time()).then(Word::over_time)
+        let over_time = interrupted && self.presence.is_over_time();
+        over_time.then(Word::over_time).inspect(|word| self.shared.count_refusal(word))
     }
 
     /// A server may ask for any file: only a client that offers files, in a statement that loads

@@ -13,6 +13,7 @@ use super::desk::Done;
 use super::inbound::{Inbound, Incoming};
 use super::refuse::Word;
 use super::stalled;
+use super::stopwatch::Stopwatch;
 use super::{End, Shared};
 use crate::backend::{BackendError, Identity};
 use crate::config::Access;
@@ -43,6 +44,7 @@ pub struct Session {
     told: Told,
     /// Of its statements, by which one in some is timed.
     pub(super) turn: u8,
+    pub(super) watch: Stopwatch,
 }
 
 /// What the gauges and the registry have been told of a session.
@@ -109,6 +111,7 @@ impl Session {
             borrowed: None,
             told: Told::default(),
             turn,
+            watch: Stopwatch::default(),
         }
     }
 
@@ -213,7 +216,9 @@ impl Session {
 
     async fn take_leave(&mut self, doom: Doom) -> End {
         let mut out = BytesMut::with_capacity(128);
-        Word::doomed(doom).put(&mut out, 0);
+        let word = Word::doomed(doom);
+        self.shared.count_refusal(&word);
+        word.put(&mut out, 0);
         let say = async {
             self.stream.send(&out).await?;
             self.stream.shutdown().await
@@ -291,6 +296,7 @@ impl Session {
                 incoming.command,
                 self.ledger.is_mariadb(),
             );
+            self.shared.count_refusal(&word);
             word.put(&mut out, seq);
             if *refusal != Refusal::DiagnosticsGone {
                 self.learn_the_list().await?;
@@ -346,6 +352,11 @@ impl Session {
         }
     }
 
+    /// Nothing keeps it on a connection, as far as has been told.
+    pub(super) fn is_free(&self) -> bool {
+        self.told.pins.is_empty()
+    }
+
     /// For those who look at the registry. Most requests change nothing, which is seen without a lock.
     fn tell_state(&mut self) {
         let state = self.ledger.state();
@@ -370,6 +381,7 @@ impl Session {
         if before != pins {
             self.presence.set_pins(pins);
             for pin in pins.since(before).iter() {
+                self.tell_pin(pin);
                 metrics.session.pins.at(pin.index()).inc();
                 metrics.session.pinned.at(pin.index()).inc();
             }
@@ -403,9 +415,21 @@ impl Session {
 
     pub(super) async fn say(&mut self, word: &Word, seq: u8) -> Result<(), End> {
         self.shared.metrics.errors.of(Side::Proxy).inc();
+        self.log_refusal(word);
         let mut out = BytesMut::with_capacity(128);
         word.put(&mut out, seq);
         self.write(&out).await
+    }
+
+    fn log_refusal(&self, word: &Word) {
+        self.shared.count_refusal(word);
+        let (session, user) = (self.presence.id, &*self.account.username);
+        let Word { code, message, .. } = word;
+        if word.is_trouble() {
+            tracing::warn!(session, user, code, "refused: {message}");
+        } else {
+            tracing::debug!(session, user, code, "refused: {message}");
+        }
     }
 
     pub(super) async fn say_ok(&mut self, seq: u8) -> Result<(), End> {

@@ -2,7 +2,7 @@
 
 use prometheus::{Error, Histogram, IntGauge};
 
-use super::make::Make;
+use super::make::{Make, WAIT_SECONDS};
 use super::{BorrowFailure, BorrowWay, By};
 
 #[derive(Debug)]
@@ -25,6 +25,7 @@ impl Borrow {
             wait: make.seconds(
                 "tidegate_borrow_wait_seconds",
                 "How long borrowers waited that were not served at once.",
+                &WAIT_SECONDS,
             )?,
             waiting: make
                 .gauge("tidegate_borrow_waiting", "Borrowers waiting for a connection now.")?,

@@ -2,7 +2,7 @@
 
 use prometheus::{Error, Histogram, IntCounter, IntGauge};
 
-use super::make::Make;
+use super::make::{Make, WAIT_SECONDS, WORK_SECONDS};
 use super::{By, Direction, Family, Labels, LoginOutcome, labels};
 
 #[derive(Debug)]
@@ -17,8 +17,18 @@ pub struct Client {
     pub logging_in: IntGauge,
     /// By the command's byte on the wire.
     pub queries: Family,
+    /// From the greeting to the OK.
+    pub login_seconds: Histogram,
+    /// Of those, the ones over TLS.
+    pub logins_tls: IntCounter,
+    /// By the index in [`Labels::refusals`].
+    pub refusals: Family,
     /// Of one statement in eight: from its request to the end of its reply.
     pub query_seconds: Histogram,
+    /// Of the same: from when the request was sent to the end of what the target answered.
+    pub target_seconds: Histogram,
+    /// Of the same: the rest, without the wait for a connection.
+    pub added_seconds: Histogram,
     pub bytes: By<Direction>,
 }
 
@@ -43,6 +53,18 @@ impl Client {
                 "tidegate_logins_delayed_total",
                 "Failed logins whose answer was held back.",
             )?,
+            login_seconds: make.seconds(
+                "tidegate_login_seconds",
+                "How long clients took to log in, from the greeting on.",
+                &WAIT_SECONDS,
+            )?,
+            logins_tls: make.counter("tidegate_logins_tls_total", "Logins of clients over TLS.")?,
+            refusals: make.counters(
+                "tidegate_refusals_total",
+                "Errors that clients were told by Tidegate itself, by their code.",
+                "code",
+                labels.refusals,
+            )?,
             logging_in: make
                 .gauge("tidegate_client_logging_in", "Clients that have not logged in yet.")?,
             queries: make.counters(
@@ -54,6 +76,17 @@ impl Client {
             query_seconds: make.seconds(
                 "tidegate_query_seconds",
                 "How long statements took as clients see it, waiting included; of one in eight.",
+                &WAIT_SECONDS,
+            )?,
+            target_seconds: make.seconds(
+                "tidegate_query_target_seconds",
+                "How long the target took over statements; of one in eight.",
+                &WAIT_SECONDS,
+            )?,
+            added_seconds: make.seconds(
+                "tidegate_query_added_seconds",
+                "What Tidegate added to statements, without waiting; of one in eight.",
+                &WORK_SECONDS,
             )?,
             bytes: make.by(
                 "tidegate_client_bytes_total",

@@ -8,6 +8,7 @@ use super::family::label;
 pub struct Labels<'l> {
     pub pins: &'l [&'static str],
     pub client_closes: &'l [&'static str],
+    pub refusals: &'l [&'static str],
     pub server_closes: &'l [&'static str],
     /// The names of the targets, in their order.
     pub targets: &'l [&'l str],
@@ -46,6 +47,18 @@ label! {
 
 label! {
     ServerState { Idle = "idle", Borrowed = "borrowed", Dialing = "dialing" }
+}
+
+label! {
+    /// What a client is at.
+    SessionState {
+        LoggingIn = "logging_in",
+        Idle = "idle",
+        InTransaction = "in_transaction",
+        /// For a connection to a target.
+        Waiting = "waiting",
+        Active = "active",
+    }
 }
 
 label! {

@@ -13,10 +13,16 @@ pub(super) struct Make<'r> {
     pub(super) registry: &'r Registry,
 }
 
-/// From a warm borrow, under a millisecond, to the longest anybody waits.
-const WAIT_SECONDS: [f64; 16] = [
+/// From a statement that finds all it asks for in memory to the longest anybody waits.
+pub(super) const WAIT_SECONDS: [f64; 16] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     10.0, 60.0,
+];
+
+/// What passes a proxy takes microseconds, where nothing is wrong.
+pub(super) const WORK_SECONDS: [f64; 14] = [
+    0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+    0.025, 0.1, 1.0,
 ];
 
 impl Make<'_> {
@@ -28,8 +34,13 @@ impl Make<'_> {
         self.register(IntGauge::new(name, help)?)
     }
 
-    pub(super) fn seconds(&self, name: &str, help: &str) -> Result<Histogram, Error> {
-        let opts = HistogramOpts::new(name, help).buckets(WAIT_SECONDS.to_vec());
+    pub(super) fn seconds(
+        &self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+    ) -> Result<Histogram, Error> {
+        let opts = HistogramOpts::new(name, help).buckets(bounds.to_vec());
         self.register(Histogram::with_opts(opts)?)
     }
 

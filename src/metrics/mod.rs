@@ -10,6 +10,7 @@ mod config;
 mod counted;
 mod distribution;
 mod family;
+mod glance;
 mod labels;
 mod make;
 mod secrets;
@@ -28,9 +29,10 @@ pub use config::Config;
 pub use counted::Counted;
 pub use distribution::Distribution;
 pub use family::{By, Family, Label};
+pub use glance::{Glance, PoolGlance};
 pub use labels::{
     BorrowFailure, BorrowWay, Cure, DialOutcome, Direction, Labels, LoginOutcome, PrepareWay,
-    ServerState, Side,
+    ServerState, SessionState, Side,
 };
 use make::Make;
 pub use secrets::Secrets;
@@ -79,6 +81,14 @@ impl Metrics {
         self.registry.register(Box::new(tasks::Tasks::new(count)?))
     }
 
+    /// Has the rooms looked at whenever the metrics are read.
+    pub fn observe_rooms(
+        &self,
+        look: impl Fn() -> Glance + Send + Sync + 'static,
+    ) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(glance::Glances::new(look)?))
+    }
+
     /// The text that Prometheus reads.
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
@@ -92,6 +102,7 @@ mod tests {
     const LABELS: Labels<'_> = Labels {
         pins: &["transaction", "lock"],
         client_closes: &["quit"],
+        refusals: &["1040"],
         server_closes: &["lifetime"],
         targets: &["primary"],
     };

@@ -1,8 +1,8 @@
 //! The connections to targets.
 
-use prometheus::{Error, IntCounter, IntGauge};
+use prometheus::{Error, Histogram, IntCounter, IntGauge};
 
-use super::make::Make;
+use super::make::{Make, WAIT_SECONDS};
 use super::{By, DialOutcome, Family, Labels, ServerState, Targets};
 
 #[derive(Debug)]
@@ -11,6 +11,10 @@ pub struct Server {
     /// The bound, over all targets.
     pub connections_max: IntGauge,
     pub dials: By<DialOutcome>,
+    /// Of those that became ready: from the connect to the end of the setup.
+    pub login_seconds: Histogram,
+    /// Of those, the ones over TLS.
+    pub logins_tls: IntCounter,
     /// By the index in [`Labels::server_closes`].
     pub closes: Family,
     /// On all connections.
@@ -36,6 +40,15 @@ impl Server {
                 "tidegate_server_dials_total",
                 "Attempts to connect to a target, by outcome.",
                 "outcome",
+            )?,
+            login_seconds: make.seconds(
+                "tidegate_server_login_seconds",
+                "How long it took to connect to a target, to log in and to set up.",
+                &WAIT_SECONDS,
+            )?,
+            logins_tls: make.counter(
+                "tidegate_server_logins_tls_total",
+                "Connections to targets that were made over TLS.",
             )?,
             closes: make.counters(
                 "tidegate_server_closes_total",

@@ -143,11 +143,16 @@ impl Pool {
         let _entered = self.0.gate.enter().await;
         let _counted = Counted::one(self.0.metrics.server.connections.of(ServerState::Dialing));
         let schema = order.schema.as_deref();
+        let began = Instant::now();
         let era = self.0.standing.era();
         let outcome = self.0.dialer.dial(order.identity.clone(), passwords, schema).await;
         self.0.metrics.server.dials.of(label(&outcome)).inc();
         match outcome {
             Ok(connection) => {
+                self.0.metrics.server.login_seconds.observe(began.elapsed().as_secs_f64());
+                if connection.stream.tls().is_some() {
+                    self.0.metrics.server.logins_tls.inc();
+                }
                 self.0.gate.succeeded();
                 self.note_accepted(order, order.is_current(passwords.get(connection.accepted)));
                 self.keep_lever(&connection);

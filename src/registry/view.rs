@@ -40,6 +40,34 @@ pub struct ClientView {
     pub statements: u32,
 }
 
+/// How many clients there are, and what they are at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub logging_in: usize,
+    pub idle: usize,
+    pub in_transaction: usize,
+    /// A statement of theirs waits for a connection.
+    pub waiting: usize,
+    pub active: usize,
+    /// Of all of them.
+    pub tls: usize,
+}
+
+impl Census {
+    pub(super) fn count(&mut self, entry: &Entry) {
+        let activity = Activity::from_byte(entry.activity.load(Ordering::Relaxed));
+        let at = match activity {
+            Activity::LoggingIn => &mut self.logging_in,
+            Activity::Idle => &mut self.idle,
+            Activity::InTransaction => &mut self.in_transaction,
+            Activity::Active if entry.waiting.load(Ordering::Relaxed) => &mut self.waiting,
+            Activity::Active => &mut self.active,
+        };
+        *at += 1;
+        self.tls += usize::from(Wire::from_bits(entry.wire.load(Ordering::Relaxed)).tls);
+    }
+}
+
 /// The endpoint a client came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entrance {
@@ -173,6 +201,23 @@ mod tests {
         assert!(seen.transaction.is_some());
         presence.set_activity(Activity::Idle);
         assert_eq!(registry.client(presence.id).unwrap().transaction, None);
+    }
+
+    #[test]
+    fn they_are_counted_by_what_they_are_at() {
+        let registry = Arc::new(Registry::new());
+        let door = Entrance { endpoint: 0, access: Access::ReadWrite };
+        let here: Vec<_> = (0..6).map(|_| registry.enter("a".into(), door)).collect();
+        here[1].set_activity(Activity::Idle);
+        here[2].set_activity(Activity::InTransaction);
+        here[3].set_activity(Activity::Active);
+        here[4].set_activity(Activity::Active);
+        here[4].set_waiting(true);
+        here[5].set_activity(Activity::Idle);
+        here[5].set_wire(Wire { tls: true, compressed: true });
+        let counted =
+            Census { logging_in: 1, idle: 2, in_transaction: 1, waiting: 1, active: 1, tls: 1 };
+        assert_eq!(registry.census(), counted);
     }
 
     #[test]

@@ -400,6 +400,37 @@ impl Ledger {
         self.tracking.filter(self.is_mariadb(), self.state.reports_gtids())
     }
 
+    /// Can the text under way be shown without its values, or may it be read in two ways?
+    pub fn is_readable(&self) -> bool {
+        self.pending.reading.is_none_or(|reading| !reading.hints.contains(Hints::UNREADABLE))
+    }
+
+    /// Does a backslash escape what stands behind it in a string?
+    pub fn escapes(&self) -> bool {
+        !self.dialect.no_backslash_escapes
+    }
+
+    /// May the statement under way come to hold its connection, as far as its words tell?
+    pub fn may_pin(&self) -> bool {
+        let words = Hints::USER_VARIABLE_SET
+            | Hints::SYSTEM_VARIABLE
+            | Hints::GET_LOCK
+            | Hints::LOCK_INSTANCE
+            | Hints::LOCK_TABLES
+            | Hints::HANDLER
+            | Hints::ROLE
+            | Hints::TEMPORARY
+            | Hints::TEXT_PREPARE
+            | Hints::CALL
+            | Hints::FUNCTION_CALL_IN_SET
+            | Hints::UNREADABLE;
+        let heads = |head| {
+            matches!(head, Head::Set | Head::Call | Head::Lock | Head::Compound | Head::Other)
+        };
+        let reading = self.pending.reading;
+        reading.is_some_and(|it| it.hints.intersects(words) || heads(it.head))
+    }
+
     /// Does the session have conditions, which may be on its connection?
     pub fn leaves_a_list(&self) -> bool {
         !self.diagnostics.is_clean()

@@ -5,6 +5,8 @@
 
 mod defaults;
 mod diagnostics;
+mod digest;
+mod digests;
 mod holdings;
 mod ledger;
 mod library;
@@ -18,6 +20,8 @@ pub mod hints;
 
 pub use defaults::{Defaults, Tracking};
 pub use diagnostics::{Condition, Diagnostics};
+pub use digest::{Digest, LOOKED_AT};
+pub use digests::{Digests, Kind, KindView};
 pub use holdings::{Holdings, Inner, Ran};
 pub use ledger::{
     Answer, Cell, Disposition, Forward, Ledger, Login, Passport, Plan, Refusal, Request,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real servers and drivers that the tests and the demo run against.
 #
-#   tests/servers/install.sh [build|mysql|mariadb|sysbench|drivers|browser|haproxy|router|strace|all]...
+#   tests/servers/install.sh [build|mysql|mariadb|sysbench|drivers|browser|prometheus|haproxy|router|strace|all]...
 #
 # router and strace are for `make bench` alone, and no part of all.
 #
@@ -340,6 +340,13 @@ install_browser() {
     apt_install chromium chromium-driver fonts-dejavu-core
 }
 
+# --- Prometheus -------------------------------------------------------------------------------
+
+install_prometheus() {
+    if has prometheus promtool; then return; fi
+    apt_install_without_services prometheus
+}
+
 # --- the door ---------------------------------------------------------------------------------
 
 [ $# -gt 0 ] || set -- all
@@ -350,6 +357,7 @@ for what in "$@"; do
         sysbench) install_sysbench ;;
         drivers) install_drivers ;;
         browser) install_browser ;;
+        prometheus) install_prometheus ;;
         haproxy) install_haproxy ;;
         router) install_router ;;
         strace) install_strace ;;
@@ -364,8 +372,10 @@ for what in "$@"; do
             "${BASH_SOURCE[0]}" mysql || say "going on without MySQL"
             # Nor is no browser: the page is the one thing it tests.
             "${BASH_SOURCE[0]}" browser || say "going on without Chromium"
+            # Nor is no Prometheus: its tests say that they were skipped.
+            "${BASH_SOURCE[0]}" prometheus || say "going on without Prometheus"
             install_drivers
             ;;
-        *) die "unknown: $what (build, mysql, mariadb, sysbench, drivers, browser, haproxy, router, strace or all)" ;;
+        *) die "unknown: $what (build, mysql, mariadb, sysbench, drivers, browser, prometheus, haproxy, router, strace or all)" ;;
     esac
 done

@@ -21,7 +21,7 @@ use std::{
 use socket2::SockRef;
 
 use super::{
-    client::{Login, RawClient, capability},
+    client::{Login, RawClient, capability, parse_greeting},
     tidegate::{Config, Tidegate},
     wait_for,
 };
@@ -95,7 +95,7 @@ pub fn result_set(columns: &[&str], rows: &[&[&str]], status: u16) -> Vec<u8> {
 /// One end of a connection. Reads give up after [`PATIENCE`].
 pub struct Line {
     pub stream: TcpStream,
-    /// At the fake's end: the connection id of its greeting.
+    /// The connection id of the greeting: at a client's end after the login.
     pub id: u32,
     /// What the next packet is numbered.
     pub seq: u8,
@@ -233,6 +233,7 @@ impl Line {
     /// that bend it.
     pub fn log_in(&mut self, login: &Login) {
         let greeting = self.hear().expect("a greeting");
+        self.id = parse_greeting(&greeting).expect("a greeting").connection_id;
         self.say(&login_payload(login, &greeting)).unwrap();
         let answer = self.hear().expect("an answer to the login");
         assert_eq!(answer.first(), Some(&1), "fast authentication: {answer:?}");

@@ -80,7 +80,7 @@ pub struct Peer {
 enum Process {
     None,
     Program { leashed: Leashed, _folder: TempDir },
-    Tidegate(Tidegate),
+    Tidegate(Box<Tidegate>),
 }
 
 impl Peer {

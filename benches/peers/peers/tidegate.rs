@@ -30,6 +30,6 @@ pub(super) fn start(server: &Server) -> Peer {
         setup: format!("pool.max_connections {bound} (one is kept for KILL), no TLS to the server"),
         port: tidegate.port(),
         tls_port: tidegate.port(),
-        process: Process::Tidegate(tidegate),
+        process: Process::Tidegate(Box::new(tidegate)),
     }
 }

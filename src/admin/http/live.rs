@@ -25,7 +25,7 @@ pub(super) async fn live(State(door): State<Arc<Door>>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     }
     let heard = lookout.listen();
-    let first = lookout.json(Wish { history: true, clients: None });
+    let first = lookout.json(Wish { history: true, ..Wish::default() });
     let stream = statuses(first, heard, door.lifecycle.stopping());
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
     Sse::new(stream).keep_alive(alive).into_response()

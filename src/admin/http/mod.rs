@@ -113,16 +113,19 @@ async fn readyz(State(door): State<Arc<Door>>) -> Response {
     }
 }
 
-/// `?clients=50` lists so many of them, `?history=true` gives the last minutes too.
+/// `?clients=50` lists so many of them, `?digests=50` what statements are like, `?history=true` gives
+/// the last minutes too.
 #[derive(Deserialize)]
 struct Asked {
     clients: Option<usize>,
+    digests: Option<usize>,
     #[serde(default)]
     history: bool,
 }
 
 async fn status(State(door): State<Arc<Door>>, Query(asked): Query<Asked>) -> impl IntoResponse {
-    let wish = Wish { clients: asked.clients, history: asked.history };
+    let Asked { clients, digests, history } = asked;
+    let wish = Wish { clients, digests, history };
     ([(CONTENT_TYPE, "application/json")], door.state.lookout.json(wish).to_string())
 }
 
@@ -184,6 +187,7 @@ mod tests {
         let credentials = Arc::new(Credentials::new(vault.clone()));
         let cluster = Cluster::new(Vec::new(), rules, credentials, metrics.clone(), life.clone());
         let lookout = Lookout::new(Sights {
+            digests: None,
             metrics: metrics.clone(),
             cluster: Arc::new(cluster),
             registry: Arc::new(Registry::new()),

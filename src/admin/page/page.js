@@ -378,22 +378,13 @@ function listen() {
   };
 }
 
-// --- clients in detail: only while somebody looks
+// --- clients and statements in detail: only while somebody looks
 
 const SHOWN = 100;
-const sessions = byId("sessions");
-let asking = null;
 
-function row(client) {
+function cells(list) {
   const made = make("tr");
-  const kind = ["waiting", "active"].includes(client.activity) ? `does-${client.activity}` : "";
-  const cells = [
-    ["", client.id], ["", client.user], ["", client.peer], ["", client.program || ""], ["", client.schema || ""],
-    [kind, client.activity], ["number", lasted(client.since_ms)],
-    ["number", client.transaction_ms === null ? "" : lasted(client.transaction_ms)],
-    ["", client.pins.join(", ").replaceAll("_", " ")], ["", client.target || ""],
-  ];
-  for (const [look, text] of cells) {
+  for (const [look, text] of list) {
     const cell = make("td", look, text);
     cell.title = text;
     made.append(cell);
@@ -401,22 +392,53 @@ function row(client) {
   return made;
 }
 
-async function ask() {
-  if (!sessions.open) { asking = null; byId("listed").textContent = ""; return; }
-  try {
-    if (!document.hidden) {
-      const answer = await fetch(`status?clients=${SHOWN}`);
-      const list = (await answer.json()).client_list;
-      const more = list.total > list.clients.length;
-      byId("listed").textContent = more ? `the ${list.clients.length} busiest of ${count(list.total)}` : `all ${count(list.total)}`;
-      byId("client-rows").replaceChildren(...list.clients.map(row));
-    }
-  } catch {
-    byId("listed").textContent = "no answer";
-  }
-  asking = setTimeout(ask, 2000);
+function row(client) {
+  const kind = ["waiting", "active"].includes(client.activity) ? `does-${client.activity}` : "";
+  return cells([
+    ["", client.id], ["", client.user], ["", client.peer], ["", client.program || ""], ["", client.schema || ""],
+    [kind, client.activity], ["number", lasted(client.since_ms)],
+    ["number", client.transaction_ms === null ? "" : lasted(client.transaction_ms)],
+    ["", client.pins.join(", ").replaceAll("_", " ")], ["", client.target || ""],
+  ]);
 }
 
-sessions.addEventListener("toggle", () => { if (sessions.open && asking === null) ask(); });
+function kinds(list) {
+  const all = list.digests.reduce((sum, kind) => sum + kind.total_ms, 0) || 1;
+  return list.digests.map((kind) => cells([
+    ["statement", kind.statement], ["number", count(kind.timed)], ["number", count(kind.errors)],
+    ["number", latency(kind.mean_ms).join(" ")], ["number", latency(kind.p95_ms).join(" ")],
+    ["number", latency(kind.worst_ms).join(" ")], ["number", `${((100 * kind.total_ms) / all).toFixed(0)} %`],
+  ]));
+}
+
+// Asks every two seconds while it is open; `fill` gives the rows, how many there are, and which come first.
+function lookInto(panel, note, body, query, fill) {
+  let asking = null;
+  async function ask() {
+    if (!byId(panel).open) { asking = null; byId(note).textContent = ""; return; }
+    try {
+      if (!document.hidden) {
+        const answer = await fetch(`status?${query}=${SHOWN}`);
+        const { rows, total, first } = fill(await answer.json());
+        byId(note).textContent = total > rows.length ? `the ${rows.length} ${first} of ${count(total)}` : `all ${count(total)}`;
+        byId(body).replaceChildren(...rows);
+      }
+    } catch {
+      byId(note).textContent = "no answer";
+    }
+    asking = setTimeout(ask, 2000);
+  }
+  byId(panel).addEventListener("toggle", () => { if (byId(panel).open && asking === null) ask(); });
+}
+
+lookInto("sessions", "listed", "client-rows", "clients", (status) => {
+  const list = status.client_list;
+  return { rows: list.clients.map(row), total: list.total, first: "busiest" };
+});
+lookInto("kinds", "kinds-listed", "kind-rows", "digests", (status) => {
+  // Not there where admin.digests = false.
+  const list = status.digest_list ?? { digests: [], total: 0 };
+  return { rows: kinds(list), total: list.total, first: "costliest" };
+});
 
 listen();

@@ -5,7 +5,6 @@
 //! [`Verb::run`], which `app` gives.
 
 mod answer;
-mod digest;
 mod door;
 mod drivers;
 mod help;
@@ -35,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::net::ClientSideTls;
 use crate::registry::{Lobby, Registry};
 use crate::secrets::Vault;
-use crate::session::Library;
+use crate::session::{Digests, Library};
 
 /// What all operators share.
 pub struct Console {
@@ -58,6 +57,8 @@ pub struct Rooms {
     pub cluster: Arc<Cluster>,
     pub library: Arc<Library>,
     pub metrics: Arc<Metrics>,
+    /// `None`: statements are not told apart.
+    pub digests: Option<Arc<Digests>>,
     pub vault: Arc<Vault>,
     pub settings: Arc<InForce>,
     pub lifecycle: Lifecycle,

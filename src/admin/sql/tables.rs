@@ -36,12 +36,13 @@ const fn number(name: &'static str, about: &'static str) -> Column {
 }
 
 /// In the order of HELP.
-pub const FORMS: [&Form; 9] = [
+pub const FORMS: [&Form; 10] = [
     &clients::CLIENTS,
     &clients::PINS,
     &servers::SERVERS,
     &servers::POOLS,
     &servers::TARGETS,
+    &process::DIGESTS,
     &process::STATEMENTS,
     &process::STATS,
     &process::CONFIG,

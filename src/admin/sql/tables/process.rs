@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::super::Console;
 use super::super::answer::{Cell, Row};
-use super::super::digest::digest;
 use super::{Form, number, text};
+use crate::session::hints::Hints;
+use crate::session::{Digest, KindView, Statement};
 
 pub static STATEMENTS: Form = Form {
     name: "STATEMENTS",
     about: "the different prepared statements that clients hold",
     columns: &[
-        text("statement", "its text with a ? for each literal, cut when it is long"),
+        text("statement", "as in SHOW DIGESTS: no value of it is shown"),
         text("schema", "the one it was prepared under"),
         number("held", "how often: a client may have it more than once"),
         number("bytes", "how long its text is"),
@@ -23,9 +24,8 @@ pub static STATEMENTS: Form = Form {
             .map(|statement| {
                 // One of them is ours.
                 let held = Arc::strong_count(statement).saturating_sub(1);
-                let text = String::from_utf8_lossy(&statement.text);
                 let row = vec![
-                    Cell::text(&digest(&text)),
+                    Cell::text(&shown(statement)),
                     statement.state.schema().into(),
                     Cell::number(held),
                     Cell::number(statement.text.len()),
@@ -37,6 +37,52 @@ pub static STATEMENTS: Form = Form {
         rows.into_iter().map(|(_, row)| row).collect()
     },
 };
+
+/// Its text without values, where it can be read in one way only: whether a backslash escapes is not
+/// known here.
+fn shown(statement: &Statement) -> String {
+    let read = |escapes| Digest::of(&statement.text, escapes).text().into_owned();
+    let one = read(true);
+    if statement.reading.hints.contains(Hints::UNREADABLE) || one != read(false) {
+        return "(unreadable)".to_owned();
+    }
+    one
+}
+
+pub static DIGESTS: Form = Form {
+    name: "DIGESTS",
+    about: "what statements are like and how long they take, of one in sixteen; the costliest first",
+    columns: &[
+        text("digest", "a short name of the statement below, the same on every Tidegate"),
+        text(
+            "statement",
+            "its text with a ? for each literal and ... for a list, cut when it is long",
+        ),
+        number("timed", "how many were looked at since the start: one in sixteen of each client"),
+        number("errors", "of those, how many ended in an error of the target's"),
+        number("total_us", "how long those took together, as the client sees it, in microseconds"),
+        number("mean_us", "how long one of them took"),
+        number("p95_us", "how long all but a twentieth took at most, to a factor of two"),
+        number("worst_us", "how long the longest took"),
+    ],
+    rows: |console| {
+        let kinds = console.rooms.digests.as_ref().map(|digests| digests.view());
+        kinds.unwrap_or_default().iter().map(digest).collect()
+    },
+};
+
+fn digest(kind: &KindView) -> Row {
+    vec![
+        Cell::text(&kind.id),
+        Cell::text(&kind.text),
+        Cell::number(kind.count),
+        Cell::number(kind.failed),
+        Cell::number(kind.micros),
+        Cell::number(kind.mean),
+        Cell::number(kind.p95),
+        Cell::number(kind.worst),
+    ]
+}
 
 pub static STATS: Form = Form {
     name: "STATS",
