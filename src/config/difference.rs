@@ -249,7 +249,6 @@ mod tests {
         max_transaction = "1s"
         max_query = "1s"
         max_logging_in = 1
-        max_connections_per_user = 7
         failed_login_delay = "2s"
         max_failed_logins = 1
         [client.tokens]
