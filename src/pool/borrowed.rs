@@ -27,8 +27,8 @@ pub struct Borrowed {
     /// Kept over more than one statement: something of its session is on it.
     pub held: bool,
     account: Option<Arc<crate::secrets::Account>>,
-    /// Where the user has a bound.
-    turn: Option<Turn>,
+    /// Where the user has a bound. Boxed: few have, and a session sleeps with room for it.
+    turn: Option<Box<Turn>>,
 }
 
 /// Longer than any rollback that is worth waiting for.
@@ -57,7 +57,7 @@ impl Borrowed {
     }
 
     pub(super) fn in_turn(mut self, turn: Option<Turn>) -> Self {
-        self.turn = turn;
+        self.turn = turn.map(Box::new);
         self
     }
 
