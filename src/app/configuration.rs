@@ -52,7 +52,7 @@ pub(super) struct Prepared {
     settings: Settings,
     client_tls: Option<ClientTls>,
     /// Where they are verified by other rules.
-    tokens: Option<Option<Arc<Tokens>>>,
+    tokens: Option<Judge>,
     dialing: Option<Dialing>,
     authority: Sight,
     doors: Vec<Bound>,
@@ -60,6 +60,9 @@ pub(super) struct Prepared {
     /// Where the secrets come from somewhere else now.
     pub secrets: Option<(SecretsSource, Sight, Secrets)>,
 }
+
+/// Who judges tokens; `None`: nobody, there are none.
+struct Judge(Option<Arc<Tokens>>);
 
 /// How targets are dialed; `None`: without TLS.
 struct Dialing(Option<Arc<TargetTls>>);
@@ -145,7 +148,7 @@ impl Configuration {
         let tokens = if old.client.tokens == settings.client.tokens {
             None
         } else {
-            Some(keys::load(&settings).map_err(Mistakes::from)?)
+            Some(Judge(keys::load(&settings).map_err(Mistakes::from)?))
         };
         let same = old.tls_target == settings.tls_target && authority == self.authority;
         let dialing = if same { None } else { Some(Dialing::of(&settings)?) };
@@ -234,7 +237,7 @@ impl Configuration {
         if let Some(tls) = client_tls {
             shared.tls.store(Arc::new(tls));
         }
-        if let Some(tokens) = tokens {
+        if let Some(Judge(tokens)) = tokens {
             shared.tokens.store(tokens);
         }
         if let Some(Dialing(tls)) = dialing {
