@@ -78,10 +78,7 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let metrics = metrics(&settings, &lifecycle)?;
     let credentials = Arc::new(Credentials::new(Arc::clone(&vault)));
     let shared = Arc::new(share(&settings, (vault, &credentials), metrics, &lifecycle)?);
-    glance::show_rooms(&shared).map_err(Failure::other)?;
-    if let Some(log) = start.log.clone() {
-        lifecycle.spawn("log", log.tell(lifecycle.clone()));
-    }
+    show(&shared, start.log.clone())?;
     let mut doors = Doors::new(Arc::clone(&shared));
     let sockets = Sockets::open(&settings, start.takeover, &doors).await?;
     shared.cluster.start();
@@ -144,6 +141,14 @@ fn let_operators_in((admin, console): (Option<Listener>, Option<Listener>), hand
         let console = Console::new(rooms(&shared, &in_force), verbs(hands));
         lifecycle.spawn("console", sql::listen(listener, Arc::new(console)));
     }
+}
+
+/// What is read off the rooms when the metrics are asked for, and what is folded in the log.
+fn show(shared: &Arc<Shared>, log: Option<Log>) -> Result<(), Failure> {
+    if let Some(log) = log {
+        shared.lifecycle.spawn("log", log.tell(shared.lifecycle.clone()));
+    }
+    glance::show_rooms(shared).map_err(Failure::other)
 }
 
 /// Everything wrong with what a configuration names, and with what this version cannot do yet.
