@@ -97,10 +97,7 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let (reload, ask) = Reload::new(secrets, configuration, Arc::clone(&shared), credentials);
     lifecycle.spawn("reload", reload.run());
     lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), Arc::clone(&in_force)));
-    let pair = certificates::renewal(Arc::clone(&in_force), Arc::clone(&shared));
-    lifecycle.spawn("certificate", pair.keep(lifecycle.clone()));
-    let keys = keys::renewal(Arc::clone(&in_force), Arc::clone(&shared));
-    lifecycle.spawn("keys", keys.keep(lifecycle.clone()));
+    keep_fresh(&in_force, &shared);
     let stop = Arc::new(Notify::new());
     let hands = Hands {
         shared: Arc::clone(&shared),
@@ -123,6 +120,15 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     }
     drain::until_stopped(&in_force, &shared, stop).await;
     Ok(())
+}
+
+/// What is read from files that others change.
+fn keep_fresh(in_force: &Arc<InForce>, shared: &Arc<Shared>) {
+    let lifecycle = &shared.lifecycle;
+    let pair = certificates::renewal(Arc::clone(in_force), Arc::clone(shared));
+    lifecycle.spawn("certificate", pair.keep(lifecycle.clone()));
+    let keys = keys::renewal(Arc::clone(in_force), Arc::clone(shared));
+    lifecycle.spawn("keys", keys.keep(lifecycle.clone()));
 }
 
 fn let_operators_in((admin, console): (Option<Listener>, Option<Listener>), hands: Hands) {

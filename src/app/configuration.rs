@@ -52,7 +52,7 @@ pub(super) struct Prepared {
     settings: Settings,
     client_tls: Option<ClientTls>,
     /// Where they are verified by other rules.
-    tokens: Option<Option<Arc<Tokens>>>,
+    verifying: Option<Verifying>,
     dialing: Option<Dialing>,
     authority: Sight,
     doors: Vec<Bound>,
@@ -60,6 +60,9 @@ pub(super) struct Prepared {
     /// Where the secrets come from somewhere else now.
     pub secrets: Option<(SecretsSource, Sight, Secrets)>,
 }
+
+/// What tokens are held against; `None`: nobody logs in with one.
+struct Verifying(Option<Arc<Tokens>>);
 
 /// How targets are dialed; `None`: without TLS.
 struct Dialing(Option<Arc<TargetTls>>);
@@ -142,10 +145,10 @@ impl Configuration {
             &self.shared.vault,
         )?;
         let client_tls = self.client_tls(&old, &settings).map_err(Mistakes::from)?;
-        let tokens = if old.client.tokens == settings.client.tokens {
+        let verifying = if old.client.tokens == settings.client.tokens {
             None
         } else {
-            Some(keys::load(&settings).map_err(Mistakes::from)?)
+            Some(Verifying(keys::load(&settings).map_err(Mistakes::from)?))
         };
         let same = old.tls_target == settings.tls_target && authority == self.authority;
         let dialing = if same { None } else { Some(Dialing::of(&settings)?) };
@@ -164,7 +167,7 @@ impl Configuration {
             changes,
             settings,
             client_tls,
-            tokens,
+            verifying,
             dialing,
             authority,
             doors,
@@ -213,7 +216,7 @@ impl Configuration {
             changes,
             settings,
             client_tls,
-            tokens,
+            verifying,
             dialing,
             authority,
             doors,
@@ -234,7 +237,7 @@ impl Configuration {
         if let Some(tls) = client_tls {
             shared.tls.store(Arc::new(tls));
         }
-        if let Some(tokens) = tokens {
+        if let Some(Verifying(tokens)) = verifying {
             shared.tokens.store(tokens);
         }
         if let Some(Dialing(tls)) = dialing {

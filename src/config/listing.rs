@@ -283,10 +283,7 @@ mod tests {
         from_environment(variables).unwrap()
     }
 
-    /// Nothing is missing and nothing is written in another way than it is read.
-    #[test]
-    fn what_is_listed_is_the_same_configuration() {
-        let text = r#"
+    const TEXT: &str = r#"
             [[endpoint]]
             name = "reads"
             listen = "unix:/run/t.sock"
@@ -348,7 +345,11 @@ mod tests {
             slow_query = "250ms"
             slow_query_text = true
         "#;
-        let settings = parse(Path::new("t.toml"), text, std::iter::empty()).unwrap();
+
+    /// Nothing is missing and nothing is written in another way than it is read.
+    #[test]
+    fn what_is_listed_is_the_same_configuration() {
+        let settings = parse(Path::new("t.toml"), TEXT, std::iter::empty()).unwrap();
         let listing = settings.listing();
         let mut again = reread(&listing);
         again.source = settings.source.clone();
