@@ -9,7 +9,12 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 #![allow(clippy::disallowed_methods, reason = "std::thread::sleep: no client is served here")]
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "one that fails has no figures")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "one that fails has none"
+)]
 
 #[path = "../../tests/support/mod.rs"]
 mod support;

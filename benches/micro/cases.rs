@@ -271,6 +271,7 @@ fn borrow_and_give_back() -> Case {
         idle_timeout: Duration::from_secs(600),
         max_lifetime: Duration::from_secs(3600),
         max_waiting: 100,
+        shed_above: None,
     };
     let pool = Pool::new((0, Arc::new(dialer)), &limits, credentials, metrics, Lifecycle::new());
     let identity = Identity { username: "app".into(), generation: 1, meaning: Meaning::default() };

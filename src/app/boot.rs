@@ -96,8 +96,7 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let secrets = (source, sight, expiry);
     let (reload, ask) = Reload::new(secrets, configuration, Arc::clone(&shared), credentials);
     lifecycle.spawn("reload", reload.run());
-    lifecycle.spawn("sweep", sweep::sweep(Arc::clone(&shared), Arc::clone(&in_force)));
-    keep_fresh(&in_force, &shared);
+    tend(&in_force, &shared);
     let stop = Arc::new(Notify::new());
     let hands = Hands {
         shared: Arc::clone(&shared),
@@ -122,9 +121,10 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     Ok(())
 }
 
-/// What is read from files that others change.
-fn keep_fresh(in_force: &Arc<InForce>, shared: &Arc<Shared>) {
+/// What is done on a clock.
+fn tend(in_force: &Arc<InForce>, shared: &Arc<Shared>) {
     let lifecycle = &shared.lifecycle;
+    lifecycle.spawn("sweep", sweep::sweep(Arc::clone(shared), Arc::clone(in_force)));
     let pair = certificates::renewal(Arc::clone(in_force), Arc::clone(shared));
     lifecycle.spawn("certificate", pair.keep(lifecycle.clone()));
     let keys = keys::renewal(Arc::clone(in_force), Arc::clone(shared));

@@ -52,7 +52,7 @@ pub(super) struct Prepared {
     settings: Settings,
     client_tls: Option<ClientTls>,
     /// Where they are verified by other rules.
-    verifying: Option<Verifying>,
+    tokens: Option<Judge>,
     dialing: Option<Dialing>,
     authority: Sight,
     doors: Vec<Bound>,
@@ -61,8 +61,8 @@ pub(super) struct Prepared {
     pub secrets: Option<(SecretsSource, Sight, Secrets)>,
 }
 
-/// What tokens are held against; `None`: nobody logs in with one.
-struct Verifying(Option<Arc<Tokens>>);
+/// Who judges tokens; `None`: nobody, there are none.
+struct Judge(Option<Arc<Tokens>>);
 
 /// How targets are dialed; `None`: without TLS.
 struct Dialing(Option<Arc<TargetTls>>);
@@ -145,10 +145,10 @@ impl Configuration {
             &self.shared.vault,
         )?;
         let client_tls = self.client_tls(&old, &settings).map_err(Mistakes::from)?;
-        let verifying = if old.client.tokens == settings.client.tokens {
+        let tokens = if old.client.tokens == settings.client.tokens {
             None
         } else {
-            Some(Verifying(keys::load(&settings).map_err(Mistakes::from)?))
+            Some(Judge(keys::load(&settings).map_err(Mistakes::from)?))
         };
         let same = old.tls_target == settings.tls_target && authority == self.authority;
         let dialing = if same { None } else { Some(Dialing::of(&settings)?) };
@@ -167,7 +167,7 @@ impl Configuration {
             changes,
             settings,
             client_tls,
-            verifying,
+            tokens,
             dialing,
             authority,
             doors,
@@ -216,7 +216,7 @@ impl Configuration {
             changes,
             settings,
             client_tls,
-            verifying,
+            tokens,
             dialing,
             authority,
             doors,
@@ -237,7 +237,7 @@ impl Configuration {
         if let Some(tls) = client_tls {
             shared.tls.store(Arc::new(tls));
         }
-        if let Some(Verifying(tokens)) = verifying {
+        if let Some(Judge(tokens)) = tokens {
             shared.tokens.store(tokens);
         }
         if let Some(Dialing(tls)) = dialing {

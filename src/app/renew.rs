@@ -20,7 +20,7 @@ use crate::lifecycle::Lifecycle;
 const LOOK: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(250);
 
-type Renew = dyn Fn(&Settings) -> Result<(), Box<dyn Error>> + Send + Sync;
+type Renew = Box<dyn Fn(&Settings) -> Result<(), Box<dyn Error>> + Send + Sync>;
 
 pub(super) struct Renewal {
     /// As the log calls it.
@@ -30,7 +30,7 @@ pub(super) struct Renewal {
     /// configuration changes.
     pub paths: fn(&Settings) -> Vec<PathBuf>,
     /// Reads them, and puts what they say in force.
-    pub renew: Box<Renew>,
+    pub renew: Renew,
     pub generation: IntGauge,
     pub failures: IntCounter,
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Rules;
 use crate::backend::{BackendError, Connection, Credentials, Dialer, Facts, identity};
-use crate::config;
+use crate::config::{self, Share};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::{self, Metrics};
 use crate::net::TargetTls;
@@ -266,5 +266,7 @@ fn limits(settings: &config::Pool, facts: &Facts, aside: u32) -> Limits {
         idle_timeout: settings.idle_timeout,
         max_lifetime: settings.max_lifetime,
         max_waiting: settings.max_waiting,
+        shed_above: (settings.shed_above != Share::Percent(100))
+            .then(|| settings.shed_above.of(facts.max_connections)),
     }
 }

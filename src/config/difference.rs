@@ -58,7 +58,7 @@ fn effect(key: &str) -> Option<Effect> {
         | (
             "pool",
             "max_connections" | "max_idle" | "min_idle" | "idle_timeout" | "max_lifetime"
-            | "borrow_timeout" | "max_waiting",
+            | "borrow_timeout" | "max_waiting" | "shed_above",
         )
         | (
             "client",
@@ -240,6 +240,7 @@ mod tests {
         init_query = "SET @a = 1"
         pin_filter = "a"
         reap_orphans = false
+        shed_above = 9
         [client]
         max_connections = 1
         max_connections_per_user = 7

@@ -140,6 +140,7 @@ impl Pool {
             init_query,
             pin_filter,
             reap_orphans,
+            shed_above,
         } = self;
         at.say("max_connections", max_connections);
         at.say("max_idle", max_idle);
@@ -151,6 +152,7 @@ impl Pool {
         at.say("init_query", if init_query.is_empty() { "" } else { HIDDEN });
         at.say("pin_filter", &pin_filter.join(", "));
         at.say("reap_orphans", reap_orphans);
+        at.say("shed_above", shed_above);
     }
 }
 
@@ -283,73 +285,75 @@ mod tests {
         from_environment(variables).unwrap()
     }
 
-    const TEXT: &str = r#"
-            [[endpoint]]
-            name = "reads"
-            listen = "unix:/run/t.sock"
-            access = "read-only"
-            allow = ["10.0.0.0/8", "127.0.0.1"]
-            deny = ["10.6.0.0/16"]
-            proxy_protocol_from = "2001:db8::/32"
-            [[endpoint]]
-            [[target]]
-            address = "[::1]:3307"
-            role = "primary"
-            [[target]]
-            name = "b"
-            address = "b:3306"
-            [secrets]
-            path = "/s"
-            [pool]
-            max_connections = 40
-            max_idle = "10%"
-            min_idle = 1
-            idle_timeout = "1h30m"
-            pin_filter = "innodb_strict_mode, @a"
-            reap_orphans = false
-            [client]
-            login_timeout = "0s"
-            max_query = "1s500ms"
-            [client.tokens]
-            keys = "/keys.json"
-            issuer = "https://issuer"
-            audience = "db"
-            user_claim = "name"
-            leeway = "5s"
-            [failover]
-            failures = 9
-            read_only_fallback = false
-            username = "watcher"
-            promote = "when_safe"
-            fence_command = "/bin/fence"
-            fence_timeout = "9s"
-            [tls.client]
-            mode = "required"
-            certificate = "/c"
-            key = "/k"
-            ca = "/clients"
-            require_certificate = true
-            [tls.target]
-            mode = "verify-ca"
-            ca = "/ca"
-            certificate = "/tc"
-            key = "/tk"
-            [admin]
-            http = ""
-            sql = "0.0.0.0:6035"
-            digests = false
-            [upgrade]
-            socket = "/run/u.sock"
-            [log]
-            format = "json"
-            slow_query = "250ms"
-            slow_query_text = true
-        "#;
+    /// Every key at another value than by default.
+    const OTHER: &str = r#"
+        [[endpoint]]
+        name = "reads"
+        listen = "unix:/run/t.sock"
+        access = "read-only"
+        allow = ["10.0.0.0/8", "127.0.0.1"]
+        deny = ["10.6.0.0/16"]
+        proxy_protocol_from = "2001:db8::/32"
+        [[endpoint]]
+        [[target]]
+        address = "[::1]:3307"
+        role = "primary"
+        [[target]]
+        name = "b"
+        address = "b:3306"
+        [secrets]
+        path = "/s"
+        [pool]
+        max_connections = 40
+        max_idle = "10%"
+        min_idle = 1
+        idle_timeout = "1h30m"
+        pin_filter = "innodb_strict_mode, @a"
+        reap_orphans = false
+            shed_above = "80%"
+        [client]
+        login_timeout = "0s"
+        max_query = "1s500ms"
+        [client.tokens]
+        keys = "/keys.json"
+        issuer = "https://issuer"
+        audience = "db"
+        user_claim = "name"
+        leeway = "5s"
+        [failover]
+        failures = 9
+        read_only_fallback = false
+        username = "watcher"
+        promote = "when_safe"
+        fence_command = "/bin/fence"
+        fence_timeout = "9s"
+        [tls.client]
+        mode = "required"
+        certificate = "/c"
+        key = "/k"
+        ca = "/clients"
+        require_certificate = true
+        [tls.target]
+        mode = "verify-ca"
+        ca = "/ca"
+        certificate = "/tc"
+        key = "/tk"
+        [admin]
+        http = ""
+        sql = "0.0.0.0:6035"
+        digests = false
+        [upgrade]
+        socket = "/run/u.sock"
+        [log]
+        format = "json"
+        slow_query = "250ms"
+        slow_query_text = true
+    "#;
 
     /// Nothing is missing and nothing is written in another way than it is read.
     #[test]
     fn what_is_listed_is_the_same_configuration() {
-        let settings = parse(Path::new("t.toml"), TEXT, std::iter::empty()).unwrap();
+        let settings = parse(Path::new("t.toml"), OTHER, std::iter::empty()).unwrap();
         let listing = settings.listing();
         let mut again = reread(&listing);
         again.source = settings.source.clone();

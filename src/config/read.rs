@@ -166,6 +166,7 @@ fn pool(mut section: Section<'_>, found: &mut Vec<Mistake>) -> Pool {
         init_query: section.value("init_query", default.init_query, scalar::text),
         pin_filter: section.value("pin_filter", default.pin_filter, scalar::variables),
         reap_orphans: section.value("reap_orphans", default.reap_orphans, scalar::flag),
+        shed_above: section.value("shed_above", default.shed_above, scalar::share),
     };
     let sound = section.sound(&["max_connections", "max_idle", "min_idle"]);
     if let (true, Some((key, why))) = (sound, too_many_idle(&pool)) {

@@ -145,6 +145,9 @@ pub struct Pool {
     pub pin_filter: Vec<String>,
     /// End what a Tidegate on this machine has left on the server that is known to have died.
     pub reap_orphans: bool,
+    /// Of the server's own max_connections, whoever has them: above it, idle ones of ours go. All of them
+    /// is never.
+    pub shed_above: Share,
 }
 
 impl Default for Pool {
@@ -160,6 +163,7 @@ impl Default for Pool {
             init_query: String::new(),
             pin_filter: Vec::new(),
             reap_orphans: true,
+            shed_above: Share::Percent(100),
         }
     }
 }

@@ -41,6 +41,7 @@ impl Pool {
             self.renew().await;
             if round.is_multiple_of(SURPLUS_AFTER) {
                 self.trim();
+                self.make_room().await;
             }
             if round.is_multiple_of(ORPHANS_AFTER) {
                 self.look_for_orphans((round / ORPHANS_AFTER) as usize);
@@ -107,7 +108,7 @@ impl Pool {
         self.retire_all(gone);
     }
 
-    fn retire_all(&self, gone: Vec<(Live, CloseReason)>) {
+    pub(super) fn retire_all(&self, gone: Vec<(Live, CloseReason)>) {
         for (live, reason) in gone {
             self.0.metrics.server.connections.of(ServerState::Idle).dec();
             self.retire(live, reason);

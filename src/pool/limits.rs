@@ -15,10 +15,15 @@ pub struct Limits {
     pub idle_timeout: Duration,
     pub max_lifetime: Duration,
     pub max_waiting: usize,
+    /// Of all connections of the server, whoever's: above this, idle ones go. `None`: never.
+    pub shed_above: Option<u32>,
 }
 
 /// From this bound on, one connection of it is kept for KILL.
 const SIDE_FROM: u32 = 4;
+
+/// No server has so many connections.
+const NEVER: u32 = u32::MAX;
 
 impl Limits {
     pub(super) fn bound(&self) -> u32 {
@@ -41,6 +46,7 @@ pub(super) struct LiveLimits {
     pub idle_timeout: LiveDuration,
     pub max_lifetime: LiveDuration,
     max_waiting: AtomicUsize,
+    shed_above: AtomicU32,
 }
 
 impl LiveLimits {
@@ -52,6 +58,7 @@ impl LiveLimits {
             idle_timeout: LiveDuration::new(limits.idle_timeout),
             max_lifetime: LiveDuration::new(limits.max_lifetime),
             max_waiting: AtomicUsize::new(limits.max_waiting),
+            shed_above: AtomicU32::new(limits.shed_above.unwrap_or(NEVER)),
         }
     }
 
@@ -62,6 +69,7 @@ impl LiveLimits {
         self.idle_timeout.set(limits.idle_timeout);
         self.max_lifetime.set(limits.max_lifetime);
         self.max_waiting.store(limits.max_waiting, Ordering::Relaxed);
+        self.shed_above.store(limits.shed_above.unwrap_or(NEVER), Ordering::Relaxed);
         self.bound.swap(limits.bound(), Ordering::Relaxed)
     }
 
@@ -75,6 +83,10 @@ impl LiveLimits {
 
     pub fn min_idle(&self) -> usize {
         self.min_idle.load(Ordering::Relaxed) as usize
+    }
+
+    pub fn shed_above(&self) -> Option<u32> {
+        Some(self.shed_above.load(Ordering::Relaxed)).filter(|most| *most != NEVER)
     }
 
     pub fn max_waiting(&self) -> usize {

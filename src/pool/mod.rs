@@ -13,6 +13,7 @@
 
 mod borrow;
 mod borrowed;
+mod crowd;
 mod error;
 mod gate;
 mod keep;

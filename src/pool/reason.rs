@@ -13,6 +13,8 @@ pub enum CloseReason {
     MaxLifetime,
     /// More idle ones than `max_idle`.
     Surplus,
+    /// Others fill the server.
+    Crowded,
     /// Its place was needed for another login.
     Evicted,
     ResetFailed,
@@ -26,13 +28,14 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "doubtful",
         "dead",
         "talking",
         "idle_timeout",
         "max_lifetime",
         "surplus",
+        "crowded",
         "evicted",
         "reset_failed",
         "demoted",

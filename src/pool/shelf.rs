@@ -73,12 +73,18 @@ impl Shelf {
 
     /// The one that was idle longest.
     pub fn oldest(&mut self) -> Option<Live> {
-        if self.idle.is_empty() {
-            return None;
-        }
-        let idle = self.idle.remove(0);
+        let idle = self.take_oldest()?;
         self.low_water = self.low_water.min(self.idle.len());
         Some(idle.live)
+    }
+
+    /// To be put back: it does not count as needed.
+    pub fn take_oldest(&mut self) -> Option<Idle> {
+        (!self.idle.is_empty()).then(|| self.idle.remove(0))
+    }
+
+    pub fn put_under(&mut self, idle: Idle) {
+        self.idle.insert(0, idle);
     }
 
     /// Takes out all that `gone` names a reason for, oldest first.
