@@ -769,7 +769,8 @@ impl Witness {
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             let mut seen = Seen::default();
-            while !stopped.load(Ordering::Relaxed) {
+            // On a busy machine the test may be over before this thread has begun.
+            while seen.served == 0 || !stopped.load(Ordering::Relaxed) {
                 let started = Instant::now();
                 if let Err(error) = Self::ask(&address) {
                     seen.trouble.push(error.to_string());
