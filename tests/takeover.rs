@@ -170,6 +170,27 @@ fn clients_go_over_with_all_they_have() {
     }
 }
 
+/// Whoever has too much to go over with is told so, and the others go.
+#[test]
+fn a_client_with_large_statements_holds_up_nobody() {
+    let (server, folder) = (server(), tempfile::tempdir().unwrap());
+    let config = Config::to(&server).section("upgrade", &upgrade(folder.path()));
+    let mut tidegate = Tidegate::start(config);
+    let mut large = app(&tidegate);
+    for letter in ["a", "b"] {
+        large.prepare(&format!("SELECT '{}', ?", letter.repeat(5 << 20))).unwrap();
+    }
+    let mut small = app(&tidegate);
+    let text = format!("SELECT '{}', ?", "c".repeat(5 << 20));
+    let statement = small.prepare(&text).unwrap().id;
+    let mut old = tidegate.take_over();
+    assert_eq!(refusal(&large.read_packet().unwrap()).code(), 1053);
+    assert_eq!(old.wait(SOON).unwrap().code(), Some(0));
+    let rows = small.execute(statement, &[Value::from(7)]).unwrap();
+    assert_eq!(rows[0][1].as_deref(), Some("7"));
+    assert!(tidegate.log().contains("clients came over clients=1 stranded=0"));
+}
+
 #[test]
 fn who_fails_to_take_over_harms_nobody() {
     let (server, folder) = (server(), tempfile::tempdir().unwrap());

@@ -85,7 +85,7 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     if sockets.line.is_some() {
         until_ready(&shared).await;
     }
-    let endpoints = doors.sockets();
+    let (endpoints, entrances) = (doors.sockets(), doors.entrances());
     doors.open(sockets.endpoints, settings.admin.drain_timeout);
     let in_force = Arc::new(InForce::from_pointee(settings));
     let configuration =
@@ -104,10 +104,10 @@ pub async fn run(settings: Settings, start: Start, lifecycle: Lifecycle) -> Resu
     let_operators_in((sockets.admin, sockets.console), hands);
     lifecycle.set(Phase::Running);
     if let Some(line) = sockets.line {
-        // Until it hears of it, the old process goes on.
+        // Until it hears of it, the old process goes on. After that this one does, come what may.
         let line = spawn_blocking(move || line.ready()).await.map_err(Failure::other)??;
-        tracing::info!("taken over");
-        lifecycle.spawn("arrivals", takeover::receive(line, Arc::clone(&shared)));
+        let is_open = move |entrance| entrances.load().contains(&entrance);
+        lifecycle.spawn("arrivals", takeover::receive(line, Arc::clone(&shared), is_open));
     }
     if let Some(upgrade) = sockets.upgrade {
         let (listener, sockets) = upgrade.give(endpoints);

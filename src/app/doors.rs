@@ -61,6 +61,11 @@ impl Doors {
         Arc::clone(&self.sockets)
     }
 
+    /// What is open, now and later.
+    pub fn entrances(&self) -> Arc<ArcSwap<Vec<Entrance>>> {
+        Arc::clone(&self.entrances)
+    }
+
     /// Binds what is not bound yet; nothing is changed by it but that.
     pub async fn bind(
         &self,

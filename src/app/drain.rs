@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::takeover::DEPARTURES;
 use crate::config::InForce;
 use crate::frontend::Shared;
 use crate::lifecycle::Phase;
@@ -53,10 +54,7 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
     let bell = Instant::now() + bell;
     let left = async {
         // A switchover that is cut short may leave nobody to take writes.
-        let moving = || {
-            let running = shared.lifecycle.running();
-            running.iter().any(|(name, count)| *name == "switchover" && *count > 0)
-        };
+        let moving = || runs(shared, "switchover");
         while (!shared.registry.is_empty() || moving()) && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
             // Some were on their way in when the first bell rang.
@@ -65,6 +63,11 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
             } else {
                 shared.registry.doom_all(Doom::Draining);
             }
+        }
+        // Who went over is still on the way.
+        shared.departures.store(None);
+        while runs(shared, DEPARTURES) && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
         }
     };
     tokio::select! {
@@ -76,6 +79,10 @@ async fn drain(limit: Duration, shared: &Arc<Shared>, signals: &mut Signals) {
         tracing::warn!(clients, "clients are cut off");
         shared.registry.doom_all(Doom::Stopping);
     }
+}
+
+fn runs(shared: &Shared, task: &str) -> bool {
+    shared.lifecycle.running().iter().any(|(name, count)| *name == task && *count > 0)
 }
 
 /// Where another process has taken over, whoever comes for a statement or two has them and leaves.

@@ -155,7 +155,7 @@ fn outcome(end: End) -> LoginOutcome {
     }
 }
 
-async fn refuse(shared: &Shared, mut stream: Stream, word: &Word) {
+pub(super) async fn refuse(shared: &Shared, mut stream: Stream, word: &Word) {
     shared.count_refusal(word);
     let mut out = BytesMut::with_capacity(64);
     word.put(&mut out, 0);

@@ -44,7 +44,7 @@ pub use notes::Notes;
 pub use refuse::CODES as REFUSAL_CODES;
 pub use throttle::Throttle;
 pub use tls::ClientTls;
-pub use travel::{Departure, Departures, Traveller, arrive};
+pub use travel::{Departure, Departures, Traveller, arrive, send_away};
 
 use crate::auth::Tokens;
 use crate::cluster::Cluster;

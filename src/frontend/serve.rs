@@ -14,6 +14,7 @@ use super::inbound::{Inbound, Incoming};
 use super::refuse::Word;
 use super::stalled;
 use super::stopwatch::Stopwatch;
+use super::travel::Leave;
 use super::{End, Shared};
 use crate::backend::{BackendError, Identity};
 use crate::config::Access;
@@ -175,8 +176,12 @@ impl Session {
                     Ok(Awake::ByClient) => {}
                     Ok(Awake::ByBell) => {
                         let doom = self.presence.doomed();
-                        if doom.is_none_or(|doom| doom == Doom::Draining) && self.depart() {
-                            return Err(End::Moved);
+                        if doom.is_none_or(|doom| doom == Doom::Draining) {
+                            match self.depart() {
+                                Leave::Gone => return Err(End::Moved),
+                                Leave::Later => continue,
+                                Leave::Stays => {}
+                            }
                         }
                         if let Some(doom) = doom.filter(|doom| self.must_end(*doom)) {
                             return Err(Box::pin(self.take_leave(doom)).await);

@@ -8,23 +8,29 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::io::retry_on_intr;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
 };
 
 /// Four bytes of length, then the words. A descriptor comes with the length.
 pub struct Handover(UnixStream);
 
-/// Words that are longer are a mistake.
-const MOST: usize = 64 * 1024 * 1024;
-
 impl Handover {
+    /// Words that are longer are a mistake: they are neither sent nor received.
+    pub const MOST: usize = 64 * 1024 * 1024;
+
     pub fn new(stream: UnixStream, patience: Duration) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
         let handover = Self(stream);
         handover.be_patient(patience)?;
         Ok(handover)
+    }
+
+    /// Whose process the other is.
+    pub fn user(&self) -> io::Result<u32> {
+        Ok(sockopt::socket_peercred(&self.0)?.uid.as_raw())
     }
 
     /// How long each wait may last from here on.
@@ -34,6 +40,9 @@ impl Handover {
     }
 
     pub fn send(&mut self, words: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        if words.len() > Self::MOST {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "words that are too long"));
+        }
         let length = u32::try_from(words.len()).map_err(io::Error::other)?.to_be_bytes();
         let mut sent = 0;
         if let Some(descriptor) = descriptor {
@@ -41,7 +50,9 @@ impl Handover {
             let mut control = SendAncillaryBuffer::new(&mut space);
             let descriptors = [descriptor];
             control.push(SendAncillaryMessage::ScmRights(&descriptors));
-            sent = sendmsg(&self.0, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)?;
+            sent = retry_on_intr(|| {
+                sendmsg(&self.0, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)
+            })?;
         }
         self.0.write_all(length.get(sent..).unwrap_or_default())?;
         self.0.write_all(words)
@@ -52,13 +63,11 @@ impl Handover {
         let mut length = [0; 4];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let got = recvmsg(
-            &self.0,
-            &mut [IoSliceMut::new(&mut length)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )?
-        .bytes;
+        let got = retry_on_intr(|| {
+            let mut place = [IoSliceMut::new(&mut length)];
+            recvmsg(&self.0, &mut place, &mut control, RecvFlags::CMSG_CLOEXEC)
+                .map(|received| received.bytes)
+        })?;
         let mut descriptor = None;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
@@ -70,7 +79,7 @@ impl Handover {
         }
         self.0.read_exact(length.get_mut(got..).unwrap_or_default())?;
         let length = u32::from_be_bytes(length) as usize;
-        if length > MOST {
+        if length > Self::MOST {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "words that are too long"));
         }
         let mut words = vec![0; length];
@@ -119,6 +128,21 @@ mod tests {
         new.be_patient(Duration::from_millis(20)).unwrap();
         assert!(new.receive().is_err());
         drop(old);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_begun() {
+        let (mut old, mut new) = pair();
+        let words = vec![0; Handover::MOST + 1];
+        assert_eq!(old.send(&words, None).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        old.send(b"next", None).unwrap();
+        assert_eq!(new.receive().unwrap().unwrap().0, b"next");
+    }
+
+    #[test]
+    fn whose_the_other_is() {
+        let (old, _new) = pair();
+        assert_eq!(old.user().unwrap(), super::super::own_user());
     }
 
     #[test]

@@ -66,6 +66,10 @@ impl Statements {
         self.by_id.len() >= Self::MOST
     }
 
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn has_room_for(&self, text: usize) -> bool {
         self.bytes + text <= Self::MOST_BYTES
     }

@@ -2,7 +2,7 @@
 //! the other is ready.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,16 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::words::{Word, greet, hear, say, unexpected};
-use super::{PATIENCE, UNTIL_READY};
+use super::{PATIENCE, QUEUE, UNTIL_READY};
 use crate::config::Address;
-use crate::frontend::{Departure, Shared};
+use crate::frontend::{self, Departure, Shared};
 use crate::net::{Handover, Listener, own_user};
 
 /// After an accept that failed there is no hurry.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The task that sees clients off.
+pub(in crate::app) const DEPARTURES: &str = "departures";
 
 /// What is given.
 pub(in crate::app) type Sockets = dyn Fn() -> Vec<(Address, io::Result<OwnedFd>)> + Send + Sync;
@@ -67,10 +70,11 @@ impl Giver {
         };
         self.shared.lifecycle.relieve();
         tracing::info!("another process has taken over");
-        let (tell, told) = mpsc::unbounded_channel();
+        let (tell, told) = mpsc::channel(QUEUE);
         self.shared.departures.store(Some(Arc::new(tell)));
-        self.shared.lifecycle.spawn("departures", async move {
-            match spawn_blocking(move || see_off(&mut handover, told)).await {
+        let shared = Arc::clone(&self.shared);
+        self.shared.lifecycle.spawn(DEPARTURES, async move {
+            match spawn_blocking(move || see_off(&mut handover, told, &shared)).await {
                 Ok(Ok(clients)) => tracing::info!(clients, "clients went over"),
                 Ok(Err(error)) => tracing::error!(%error, "no more clients can go over"),
                 Err(_) => {}
@@ -81,16 +85,43 @@ impl Giver {
     }
 }
 
-/// Until there are no more.
+/// Until there are no more. If that fails, those who had left for the other are told so, and the others
+/// leave as in any drain. To be called on the runtime, blocking.
 fn see_off(
     handover: &mut Handover,
-    mut departures: mpsc::UnboundedReceiver<Departure>,
+    mut departures: mpsc::Receiver<Departure>,
+    shared: &Arc<Shared>,
+) -> io::Result<u32> {
+    let gone = say_goodbye(handover, &mut departures, shared);
+    departures.close();
+    while let Some(Departure { socket, .. }) = departures.blocking_recv() {
+        frontend::send_away(socket, shared);
+    }
+    gone
+}
+
+fn say_goodbye(
+    handover: &mut Handover,
+    departures: &mut mpsc::Receiver<Departure>,
+    shared: &Arc<Shared>,
 ) -> io::Result<u32> {
     say(handover, &Word::Leaving, None)?;
+    // The other may wait for its targets before it lets them in.
+    handover.be_patient(UNTIL_READY)?;
     let mut clients = 0;
     while let Some(Departure { traveller, socket }) = departures.blocking_recv() {
-        say(handover, &Word::Client { traveller: Box::new(traveller) }, Some(&socket))?;
-        clients += 1;
+        let words = serde_json::to_vec(&Word::Client { traveller: Box::new(traveller) })?;
+        let is_fit = words.len() <= Handover::MOST;
+        if is_fit && let Err(error) = handover.send(&words, Some(socket.as_fd())) {
+            frontend::send_away(socket, shared);
+            return Err(error);
+        }
+        if is_fit {
+            clients += 1;
+        } else {
+            tracing::warn!("a client has too much to go over with");
+            frontend::send_away(socket, shared);
+        }
     }
     say(handover, &Word::Gone, None)?;
     Ok(clients)

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::words::{Word, greet, hear, say, unexpected};
-use super::{Given, LONGEST_DRAIN, PATIENCE};
+use super::words::{Word, greet, hear, overhear, say, unexpected};
+use super::{Given, LONGEST_DRAIN, LOOK, PATIENCE, QUEUE, UNTIL_READY, UNTIL_TARGET};
 use crate::frontend::{self, Shared, Traveller};
-use crate::net::Handover;
+use crate::net::{Handover, own_user};
+use crate::registry::Entrance;
 
 /// To the old process.
 pub(in crate::app) struct Line(Handover);
@@ -28,6 +29,12 @@ pub(in crate::app) fn take(socket: &Path) -> io::Result<Option<(Line, Given)>> {
         Err(error) => return Err(error),
     };
     let mut handover = Handover::new(stream, PATIENCE)?;
+    if handover.user()? != own_user() {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "it is somebody else's process",
+        ));
+    }
     let (version, process) = greet(&mut handover)?;
     let mut given = Given::default();
     loop {
@@ -48,29 +55,46 @@ fn is_nobody(error: &io::Error) -> bool {
 }
 
 impl Line {
-    /// Everything listens. Returns when the old process does no longer. Blocking.
+    /// Everything listens. Blocking.
     pub fn ready(mut self) -> io::Result<Self> {
         say(&mut self.0, &Word::Ready, None)?;
-        match hear(&mut self.0)?.0 {
-            Word::Leaving => Ok(self),
-            other => Err(unexpected(&other)),
-        }
+        Ok(self)
     }
 }
 
-/// Clients of the old process come over, until it has no more.
-pub(in crate::app) async fn receive(line: Line, shared: Arc<Shared>) {
-    let (tell, mut told) = mpsc::unbounded_channel();
+/// Clients of the old process come over, until it has no more. Those whose endpoint is not open are
+/// sent away.
+pub(in crate::app) async fn receive(
+    line: Line,
+    shared: Arc<Shared>,
+    is_open: impl Fn(Entrance) -> bool,
+) {
+    let (tell, mut told) = mpsc::channel(QUEUE);
     let heard = spawn_blocking(move || hear_out(line, &tell));
     let (mut came, mut stranded) = (0_u32, 0_u32);
-    while let Some((traveller, socket)) = told.recv().await {
-        match frontend::arrive(*traveller, socket, &shared) {
-            Ok(()) => came += 1,
-            Err(error) => {
+    let mut arrival = told.recv().await;
+    if arrival.is_some() {
+        until_target(&shared).await;
+    }
+    while let Some(next) = arrival {
+        match next {
+            Arrival::Client(traveller, socket) => {
+                match frontend::arrive(*traveller, socket, &shared, &is_open) {
+                    Ok(()) => came += 1,
+                    Err(error) => {
+                        stranded += 1;
+                        tracing::warn!(%error, "a client that came over cannot be served");
+                    }
+                }
+            }
+            Arrival::Unusable(socket) => {
                 stranded += 1;
-                tracing::warn!(%error, "a client that came over cannot be served");
+                if let Some(socket) = socket {
+                    frontend::send_away(socket, &shared);
+                }
             }
         }
+        arrival = told.recv().await;
     }
     match heard.await {
         Ok(Ok(())) => tracing::info!(clients = came, stranded, "clients came over"),
@@ -79,20 +103,50 @@ pub(in crate::app) async fn receive(line: Line, shared: Arc<Shared>) {
     }
 }
 
-type Arrival = (Box<Traveller>, OwnedFd);
+/// Without one nobody can be gone on with.
+async fn until_target(shared: &Shared) {
+    let known = async {
+        while shared.cluster.facts().is_none() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(UNTIL_TARGET, known).await.is_err() {
+        tracing::warn!("no target has answered yet, and clients come over");
+    }
+}
 
-fn hear_out(mut line: Line, tell: &mpsc::UnboundedSender<Arrival>) -> io::Result<()> {
+enum Arrival {
+    Client(Box<Traveller>, OwnedFd),
+    Unusable(Option<OwnedFd>),
+}
+
+fn hear_out(mut line: Line, tell: &mpsc::Sender<Arrival>) -> io::Result<()> {
+    line.0.be_patient(UNTIL_READY)?;
+    match hear(&mut line.0)?.0 {
+        Word::Leaving => tracing::info!("taken over"),
+        other => return Err(unexpected(&other)),
+    }
     // As long as the old process drains.
     line.0.be_patient(LONGEST_DRAIN)?;
     loop {
-        match hear(&mut line.0)? {
-            (Word::Client { traveller }, Some(socket)) => {
-                if tell.send((traveller, socket)).is_err() {
-                    return Ok(());
-                }
+        let arrival = match overhear(&mut line.0)? {
+            (Ok(Word::Client { traveller }), Some(socket)) => Arrival::Client(traveller, socket),
+            (Ok(Word::Client { .. }), None) => {
+                tracing::warn!("a client came over without its socket");
+                Arrival::Unusable(None)
             }
-            (Word::Gone, _) => return Ok(()),
-            (other, _) => return Err(unexpected(&other)),
+            (Ok(Word::Gone), _) => return Ok(()),
+            (Ok(other), socket) => {
+                tracing::warn!(error = %unexpected(&other), "not a client that comes over");
+                Arrival::Unusable(socket)
+            }
+            (Err(error), socket) => {
+                tracing::warn!(%error, "a client that came over cannot be served");
+                Arrival::Unusable(socket)
+            }
+        };
+        if tell.blocking_send(arrival).is_err() {
+            return Ok(());
         }
     }
 }

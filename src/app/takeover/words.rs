@@ -1,11 +1,13 @@
 //! What two processes say to each other while the one takes over from the other.
 //!
-//! New words may come; one that a process does not know ends the takeover, and the old one goes on.
+//! New words may come; one that a process does not know ends the takeover, and the old one goes on. Once
+//! the new one has said that it is ready, a client in words that it does not know costs that client only.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use crate::frontend::Traveller;
 use crate::net::Handover;
@@ -29,7 +31,7 @@ pub(super) enum Word {
     Gone,
 }
 
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 impl Word {
     pub fn hello() -> Self {
@@ -37,6 +39,20 @@ impl Word {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
+        }
+    }
+
+    /// What it says of a client is nobody else's.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { protocol: PROTOCOL, .. } => "hello",
+            Self::Hello { .. } => "hello in another protocol",
+            Self::Listener { .. } => "listener",
+            Self::All => "all",
+            Self::Ready => "ready",
+            Self::Leaving => "leaving",
+            Self::Client { .. } => "client",
+            Self::Gone => "gone",
         }
     }
 }
@@ -50,10 +66,38 @@ pub(super) fn say(
 }
 
 pub(super) fn hear(handover: &mut Handover) -> io::Result<(Word, Option<OwnedFd>)> {
+    let (word, descriptor) = overhear(handover)?;
+    Ok((word?, descriptor))
+}
+
+/// What was not understood was still heard to its end.
+pub(super) fn overhear(handover: &mut Handover) -> io::Result<(Understood, Option<OwnedFd>)> {
     let Some((words, descriptor)) = handover.receive()? else {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other process has left"));
     };
-    Ok((serde_json::from_slice(&words)?, descriptor))
+    Ok((serde_json::from_slice(&words).map_err(NotUnderstood::from), descriptor))
+}
+
+pub(super) type Understood = Result<Word, NotUnderstood>;
+
+/// Where, and not what.
+#[derive(Debug, thiserror::Error)]
+#[error("words that are not understood ({kind:?}, byte {byte})")]
+pub(super) struct NotUnderstood {
+    kind: Category,
+    byte: usize,
+}
+
+impl From<serde_json::Error> for NotUnderstood {
+    fn from(error: serde_json::Error) -> Self {
+        Self { kind: error.classify(), byte: error.column() }
+    }
+}
+
+impl From<NotUnderstood> for io::Error {
+    fn from(error: NotUnderstood) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
 }
 
 /// Both say who they are; returns the other's version and process.
@@ -66,5 +110,5 @@ pub(super) fn greet(handover: &mut Handover) -> io::Result<(String, u32)> {
 }
 
 pub(super) fn unexpected(word: &Word) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the other process says {word:?}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("the other process says {:?}", word.name()))
 }

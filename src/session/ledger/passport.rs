@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::completion::deed_always;
 use super::{Ledger, Login, Open, dialect};
@@ -50,16 +53,36 @@ struct State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct OneStatement {
     id: u32,
-    text: Vec<u8>,
+    text: Octets,
     /// Under which it was prepared.
     state: State,
     params: u16,
     columns: u16,
-    types: Option<Vec<u8>>,
+    types: Option<Octets>,
 }
 
+/// A text of four letters for three bytes.
+#[derive(Clone, Debug, PartialEq)]
+struct Octets(Vec<u8>);
+
+impl Serialize for Octets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Of prepared statements: nobody else's session waits for longer ones.
+const MOST_BYTES: usize = 8 << 20;
+
 impl Ledger {
-    /// `None`: a part of the session is on a connection, or is not known yet.
+    /// `None`: a part of the session is on a connection, or is not known yet, or it is too large.
     pub fn passport(&self) -> Option<Passport> {
         let settled = !self.holds()
             && self.holdings.is_empty()
@@ -71,7 +94,8 @@ impl Ledger {
             && !self.tables_locked
             && !self.error_untold
             && !self.released
-            && !self.diagnostics.untold;
+            && !self.diagnostics.untold
+            && self.statements.bytes() <= MOST_BYTES;
         if !settled {
             return None;
         }
@@ -79,11 +103,11 @@ impl Ledger {
         let tracking = &self.tracking;
         let statements = self.statements.iter().map(|(id, prepared)| OneStatement {
             id,
-            text: prepared.statement.text.to_vec(),
+            text: Octets(prepared.statement.text.to_vec()),
             state: State::of(&prepared.statement.state),
             params: prepared.params,
             columns: prepared.columns,
-            types: prepared.types.as_ref().map(|types| types.to_vec()),
+            types: prepared.types.as_ref().map(|types| Octets(types.to_vec())),
         });
         Some(Passport {
             login: LoggedIn {
@@ -152,10 +176,10 @@ impl Ledger {
         let mut status = self.status;
         status.set(Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES, plain);
         let dialect = dialect(&state, &self.login, status);
-        let reading = hints::read(&one.text, dialect);
-        let deed = || deed_always(&one.text, reading, dialect);
-        let statement = self.library.intern(&one.text, &state, reading, deed)?;
-        let types = one.types.map(|types| statement.share_types(&types));
+        let reading = hints::read(&one.text.0, dialect);
+        let deed = || deed_always(&one.text.0, reading, dialect);
+        let statement = self.library.intern(&one.text.0, &state, reading, deed)?;
+        let types = one.types.map(|types| statement.share_types(&types.0));
         let (params, columns) = (one.params, one.columns);
         let prepared =
             Prepared { statement, params, columns, types, long_data: false, cursor: false };
@@ -269,5 +293,34 @@ mod tests {
         ledger.on_request(&request, false);
         ledger.error_untold = true;
         assert!(ledger.passport().is_none());
+    }
+
+    #[test]
+    fn what_is_too_large_stays() {
+        let library = library();
+        let mut ledger = Ledger::new(login(), Arc::clone(&library));
+        let text = vec![b' '; MOST_BYTES / 2];
+        for still_goes in [true, true, false] {
+            let reading = hints::read(&text, ledger.dialect);
+            let statement = library.intern(&text, &ledger.state, reading, || None).unwrap();
+            let prepared = Prepared {
+                statement,
+                params: 0,
+                columns: 0,
+                types: None,
+                long_data: false,
+                cursor: false,
+            };
+            ledger.statements.insert(prepared);
+            assert_eq!(ledger.passport().is_some(), still_goes);
+        }
+    }
+
+    #[test]
+    fn bytes_are_no_list_of_numbers() {
+        let octets = Octets(vec![0xff; 3000]);
+        let words = serde_json::to_vec(&octets).unwrap();
+        assert!(words.len() < 4100, "{}", words.len());
+        assert_eq!(serde_json::from_slice::<Octets>(&words).unwrap(), octets);
     }
 }
