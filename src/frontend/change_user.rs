@@ -43,7 +43,7 @@ impl Session {
         }
         let account = gate::account(&self.shared, &request.user, &peer);
         let (shared, nonce) = (&self.shared, Nonce::random());
-        let mut verifier = verifier(shared, nonce, account.clone(), &self.stream);
+        let mut verifier = verifier(shared, nonce, account.clone(), (&self.stream, &peer));
         let (verdict, mut seq) = self.judge(&mut verifier, &request).await?;
         if verdict == Verdict::Insecure {
             self.shared.metrics.client.logins.of(LoginOutcome::TlsRequired).inc();
