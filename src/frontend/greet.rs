@@ -164,6 +164,11 @@ impl Guest {
             Ok(verdict) => verdict,
             Err(error) => return Err(self.broken(&error).await),
         };
+        // Others may have guessed meanwhile: what was right is not told either.
+        if self.shared.throttle.is_blocked(&peer, &login.user, Instant::now()) {
+            let word = Word::blocked(&login.user, host(&peer));
+            return Err(self.refuse(&word, End::Blocked).await);
+        }
         if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
             let Some(admitted) = Admitted::count(&self.shared) else {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
