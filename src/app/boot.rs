@@ -351,7 +351,7 @@ pub(super) fn targets(
 
 /// Nothing of ours lies longer without a command. `None`: where there is no limit, or it is not to be
 /// told to the server.
-fn longest_rest(settings: &Settings) -> Option<u64> {
+pub(super) fn longest_rest(settings: &Settings) -> Option<u64> {
     // Odd, as a client that sets the very same would be shown the server's.
     const MARGIN: Duration = Duration::from_secs(61);
     let (pool, client) = (&settings.pool, &settings.client);

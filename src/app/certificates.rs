@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::cli::Failure;
 use super::renew::Renewal;
-use crate::config::{ClientTlsMode, InForce, KeyPair, Settings, TlsClient};
+use crate::config::{ClientTlsMode, InForce, KeyPair, TlsClient};
 use crate::frontend::{ClientTls, Shared};
 use crate::net::ClientSideTls;
 
@@ -48,8 +48,9 @@ pub(super) fn files(pair: Option<&KeyPair>, ca: Option<&PathBuf>) -> Vec<PathBuf
     pair.chain(ca).cloned().collect()
 }
 
-fn renew(settings: &Settings, shared: &Shared) -> Result<(), Box<dyn Error>> {
+fn renew(settings: &InForce, shared: &Shared) -> Result<(), Box<dyn Error>> {
     let before = shared.tls.load_full();
+    let settings = settings.load_full();
     let Some(side) = &before.side else { return Ok(()) };
     let side = Some(Arc::new(side.renewed(&settings.tls_client)?));
     let next = Arc::new(ClientTls { side, ..(*before).clone() });

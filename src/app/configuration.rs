@@ -33,6 +33,8 @@ pub(super) struct Configuration {
     watch: Watch,
     /// What the files toward servers looked like when they were read.
     authority: Sight,
+    /// What servers have been told since the start.
+    longest_rest: Option<u64>,
     /// What was wrong when it was last read; told once.
     wrong: Option<Mistakes>,
 }
@@ -80,7 +82,8 @@ impl Configuration {
         metrics.read.set(boot::seconds_since_1970().as_secs().cast_signed());
         let authority = Sight::of(&authority_of(&in_force.load()));
         let watch = Watch::new(sight);
-        Self { in_force, shared, doors, log, watch, authority, wrong: None }
+        let longest_rest = boot::longest_rest(&in_force.load());
+        Self { in_force, shared, doors, log, watch, authority, longest_rest, wrong: None }
     }
 
     /// The files whose change has it read again.
@@ -229,6 +232,10 @@ impl Configuration {
         if let Some(log) = self.log.as_ref().filter(|_| before.log != settings.log) {
             notes.extend(log.set(&settings.log));
         }
+        notes.extend(outgrown(self.longest_rest, boot::longest_rest(&settings)));
+        let settings = Arc::new(settings);
+        // Before what is made of it: who renews that goes by the settings it belongs to.
+        self.in_force.store(Arc::clone(&settings));
         shared.limits.set(&settings.client, &settings.pool);
         shared.notes.set(&settings.log);
         shared.lobby.set(settings.client.max_logging_in);
@@ -247,7 +254,6 @@ impl Configuration {
         shared.cluster.set_rules(boot::rules(&settings));
         shared.cluster.set_targets(targets).await;
         self.doors.open(doors, settings.admin.drain_timeout);
-        self.in_force.store(Arc::new(settings));
         shared.registry.look_soon();
         self.wrong = None;
         self.tell(&changes, &notes);
@@ -281,6 +287,15 @@ impl Configuration {
     }
 }
 
+/// Whether the limits are longer than servers have been told at the start, and what is said then.
+fn outgrown(told: Option<u64>, now: Option<u64>) -> Option<String> {
+    let told = told.filter(|told| now.is_none_or(|now| now > *told))?;
+    Some(format!(
+        "servers go on closing connections that rest for {told} s: longer client.idle_timeout, \
+         client.idle_in_transaction_timeout and pool.idle_timeout than at the start need a restart"
+    ))
+}
+
 fn authority_of(settings: &Settings) -> Vec<PathBuf> {
     let target = &settings.tls_target;
     certificates::files(target.pair.as_ref(), target.ca.as_ref())
@@ -304,4 +319,23 @@ fn mistake(settings: &Settings, key: &str, why: String) -> Mistakes {
 
 fn unread(settings: &Settings, gone: &tokio::task::JoinError) -> Mistakes {
     mistake(settings, "", gone.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longer_limits_than_servers_were_told_are_said_to_need_a_restart() {
+        for (told, now, said) in [
+            (None, Some(9), false),
+            (None, None, false),
+            (Some(9), Some(9), false),
+            (Some(9), Some(8), false),
+            (Some(9), Some(10), true),
+            (Some(9), None, true),
+        ] {
+            assert_eq!(outgrown(told, now).is_some(), said, "{told:?} {now:?}");
+        }
+    }
 }

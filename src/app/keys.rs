@@ -36,8 +36,9 @@ pub(super) fn renewal(settings: Arc<InForce>, shared: Arc<Shared>) -> Renewal {
         generation: metrics.token_keys_generation.clone(),
         failures: metrics.token_keys_failures.clone(),
         renew: Box::new(move |settings| {
-            let Some(rules) = &settings.client.tokens else { return Ok(()) };
             let before = shared.tokens.load_full();
+            let settings = settings.load_full();
+            let Some(rules) = &settings.client.tokens else { return Ok(()) };
             let next = Some(Arc::new(read(rules)?));
             // Where the configuration has put others in their place meanwhile, those stay.
             shared.tokens.compare_and_swap(&before, next);

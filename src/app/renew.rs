@@ -20,7 +20,7 @@ use crate::lifecycle::Lifecycle;
 const LOOK: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(250);
 
-type Renew = Box<dyn Fn(&Settings) -> Result<(), Box<dyn Error>> + Send + Sync>;
+type Renew = Box<dyn Fn(&InForce) -> Result<(), Box<dyn Error>> + Send + Sync>;
 
 pub(super) struct Renewal {
     /// As the log calls it.
@@ -29,7 +29,8 @@ pub(super) struct Renewal {
     /// Those that belong together, for the one may be there before the other; others when the
     /// configuration changes.
     pub paths: fn(&Settings) -> Vec<PathBuf>,
-    /// Reads them, and puts what they say in force.
+    /// Reads them, and puts what they say in force. The settings are to be looked at after what they are
+    /// to replace: then what belongs to others is replaced by nothing of these.
     pub renew: Renew,
     pub generation: IntGauge,
     pub failures: IntCounter,
@@ -68,7 +69,7 @@ impl Renewal {
             if then != Then::Read && !asked {
                 continue;
             }
-            let wrong = (self.renew)(&settings).err().map(|error| error.to_string());
+            let wrong = (self.renew)(&self.settings).err().map(|error| error.to_string());
             let told = watch.done(sight, wrong.is_none(), Instant::now());
             self.tell(&paths, wrong, told || asked);
         }

@@ -37,14 +37,16 @@ impl Session {
         }
         let peer = self.presence.peer.clone();
         if self.shared.throttle.is_blocked(&peer, &request.user, Instant::now()) {
-            self.shared.metrics.client.logins.of(LoginOutcome::Blocked).inc();
-            let word = Word::blocked(&request.user, host(&peer));
-            return self.refuse_and_end(&word, 1, End::Blocked).await;
+            return self.blocked(&request.user, 1).await;
         }
         let account = gate::account(&self.shared, &request.user, &peer);
         let (shared, nonce) = (&self.shared, Nonce::random());
-        let mut verifier = verifier(shared, nonce, account.clone(), &self.stream);
+        let mut verifier = verifier(shared, nonce, account.clone(), (&self.stream, &peer));
         let (verdict, mut seq) = self.judge(&mut verifier, &request).await?;
+        // Others may have guessed meanwhile: what was right is not told either.
+        if self.shared.throttle.is_blocked(&peer, &request.user, Instant::now()) {
+            return self.blocked(&request.user, seq).await;
+        }
         if verdict == Verdict::Insecure {
             self.shared.metrics.client.logins.of(LoginOutcome::TlsRequired).inc();
             let word = Word::token_needs_tls(&request.user);
@@ -95,6 +97,12 @@ impl Session {
         let verdict = verifier.answer_switch(&payload);
         payload.zeroize();
         Ok((verdict, answered.wrapping_add(1)))
+    }
+
+    async fn blocked(&mut self, user: &str, seq: u8) -> Result<(), End> {
+        self.shared.metrics.client.logins.of(LoginOutcome::Blocked).inc();
+        let word = Word::blocked(user, host(&self.presence.peer));
+        self.refuse_and_end(&word, seq, End::Blocked).await
     }
 
     async fn one_too_many(&mut self, word: &Word, seq: u8) -> Result<(), End> {

@@ -89,7 +89,7 @@ impl Guest {
             Some(_) => self.secure().await?,
             None => (self, payload),
         };
-        if guest.tls.required && !guest.handshake.stream.is_secure() {
+        if guest.tls.required && !guest.is_secure() {
             return Err(guest.refuse(&Word::tls_required(), End::TlsRequired).await);
         }
         let Ok(login) = Login::parse(&payload) else {
@@ -112,7 +112,7 @@ impl Guest {
         self.offered_extended =
             facts.map_or(Extended::empty(), |facts| offered_extended(facts.extended));
         let mut capabilities = self.offered;
-        if self.tls.side.is_some() && !self.handshake.stream.is_secure() {
+        if self.tls.side.is_some() && !self.is_secure() {
             capabilities |= Capabilities::CLIENT_SSL;
         }
         self.offered = capabilities;
@@ -128,6 +128,10 @@ impl Guest {
             plugin: fallback(&self.shared).name().to_owned(),
         };
         self.handshake.greet(&greeting).await.map_err(|_| End::HungUp)
+    }
+
+    fn is_secure(&self) -> bool {
+        gate::is_secure(&self.handshake.stream, &self.presence.peer)
     }
 
     async fn secure(mut self) -> Result<(Self, BytesMut), End> {
@@ -154,11 +158,17 @@ impl Guest {
             return Err(self.refuse(&word, End::Blocked).await);
         }
         let account = gate::account(&self.shared, &login.user, &peer);
-        let mut verifier = verifier(&self.shared, nonce, account.clone(), &self.handshake.stream);
+        let over = (&self.handshake.stream, &*peer);
+        let mut verifier = verifier(&self.shared, nonce, account.clone(), over);
         let verdict = match self.handshake.judge(&mut verifier, login).await {
             Ok(verdict) => verdict,
             Err(error) => return Err(self.broken(&error).await),
         };
+        // Others may have guessed meanwhile: what was right is not told either.
+        if self.shared.throttle.is_blocked(&peer, &login.user, Instant::now()) {
+            let word = Word::blocked(&login.user, host(&peer));
+            return Err(self.refuse(&word, End::Blocked).await);
+        }
         if let (Verdict::Accept { fast_auth_ok }, Some(account)) = (verdict, account) {
             let Some(admitted) = Admitted::count(&self.shared) else {
                 return Err(self.refuse(&Word::too_many_clients(), End::TooMany).await);
@@ -269,10 +279,10 @@ pub(super) fn verifier(
     shared: &Shared,
     nonce: Nonce,
     account: Option<Arc<Account>>,
-    stream: &Stream,
+    (stream, peer): (&Stream, &str),
 ) -> Verifier {
     let channel = Channel {
-        secure: stream.is_secure(),
+        secure: gate::is_secure(stream, peer),
         certificate: stream.certificate().map(<[u8]>::to_vec),
         certificate_required: shared.tls.load().certificate_required,
         now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),

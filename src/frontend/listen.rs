@@ -31,6 +31,7 @@ pub async fn listen(
     let draining = shared.lifecycle.draining();
     loop {
         let accepted = tokio::select! {
+            biased;
             () = draining.cancelled() => return,
             () = closing.cancelled() => return,
             accepted = listener.accept() => accepted,
