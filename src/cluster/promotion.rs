@@ -215,7 +215,7 @@ impl Cluster {
         let answer = tokio::time::timeout(patience, gone.log_in(&self.credentials)).await;
         let error = match answer.unwrap_or(Err(BackendError::Timeout(patience))) {
             Err(error) if is_silence(&error) => return Ok(()),
-            Err(BackendError::Io(error)) => Some(error),
+            Err(error @ (BackendError::Io(_) | BackendError::NoAccount)) => Some(error),
             _ => None,
         };
         gone.suspected.notify_one();
