@@ -178,6 +178,30 @@ fn without_a_fence_nobody_is_promoted_and_it_is_said() {
     }
 }
 
+/// Whoever drains a primary may well mean to stop it.
+#[test]
+fn a_drained_primary_is_not_replaced() {
+    let flavor = Flavor::installed()[0];
+    let mut pair = Pair::start(flavor);
+    let fence = Fence::new("true");
+    let tidegate = Tidegate::start(fence.of(pair.operated()));
+    until_primary(&tidegate, "first");
+    let operate = |command: &str| {
+        let login = Login::new("ops", "repl-password");
+        RawClient::login(tidegate.sql_address(), &login).unwrap().query(command).unwrap();
+    };
+    operate("DRAIN first");
+    pair.first.kill9();
+    wait_for("it to be said", SOON, || {
+        error_of(&tidegate, "first").contains("drained by an operator").then_some(())
+    });
+    thread::sleep(TRIES);
+    assert_eq!(fence.told(), "");
+    assert!(is_read_only(&pair.second));
+    operate("UNDRAIN first");
+    until_primary(&tidegate, "second");
+}
+
 /// It may have what no other has.
 #[test]
 fn a_target_that_does_not_answer_stands_in_the_way() {

@@ -164,6 +164,13 @@ impl Configuration {
             let why = "so many targets have come and gone that a restart is needed";
             return Err(mistake(&settings, "target", why.to_owned()));
         }
+        if let Some((new, old)) = self.shared.cluster.still_in_use(&settings.targets) {
+            let why = format!(
+                "{new:?} has the address of {old:?}, which has connections in use; once it has \
+                 none, this can be loaded"
+            );
+            return Err(mistake(&settings, "target", why));
+        }
         let targets = boot::targets(&settings, &self.shared.metrics, self.shared.lifeline.as_ref())
             .map_err(|error| mistake(&settings, "tls.target", error.to_string()))?;
         Ok(Prepared {

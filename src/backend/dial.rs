@@ -31,6 +31,19 @@ const LOGIN_COLLATION: u8 = 45;
 
 const WAIT_TIMEOUT: &str = "wait_timeout";
 
+/// For the look at what a dead Tidegate has left, which somebody's login waits for.
+const ORPHANS: Duration = Duration::from_secs(2);
+
+/// For the slot of a connection on which that look came to nothing.
+const ORPHANS_FAREWELL: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prepared {
+    Ready,
+    /// The look for orphans came to nothing, and what the server still says is unknown.
+    Spoiled,
+}
+
 /// Knows one target: where it is, how to speak TLS with it, and what each account learned there.
 pub struct Dialer {
     pub address: Address,
@@ -124,12 +137,27 @@ impl Dialer {
         password: &Password,
         schema: Option<&str>,
     ) -> Result<Connection, BackendError> {
+        let mut connection = self.reach(identity.clone(), password, schema).await?;
+        if self.prepare(&mut connection, true).await? == Prepared::Spoiled {
+            // The pool looks again, on a clock; whoever wants this login does not wait for that.
+            connection.close(ORPHANS_FAREWELL).await;
+            connection = self.reach(identity, password, schema).await?;
+            self.prepare(&mut connection, false).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn reach(
+        &self,
+        identity: Identity,
+        password: &Password,
+        schema: Option<&str>,
+    ) -> Result<Connection, BackendError> {
         let stream = net::connect(&self.address, self.timeout).await?;
         let severable = self.severable.load(Ordering::Relaxed);
         let lever = severable.then(|| stream.lever()).transpose()?.map(Arc::new);
         let mut connection = self.authenticate(stream, identity, password, schema).await?;
         connection.lever = lever;
-        self.prepare(&mut connection).await?;
         Ok(connection)
     }
 
@@ -210,7 +238,11 @@ impl Dialer {
         stream.is_secure() && (stream.tls().is_none() || verifies)
     }
 
-    async fn prepare(&self, connection: &mut Connection) -> Result<(), BackendError> {
+    async fn prepare(
+        &self,
+        connection: &mut Connection,
+        looks_for_orphans: bool,
+    ) -> Result<Prepared, BackendError> {
         let known = {
             let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
             learned.get(&*connection.identity.username).cloned()
@@ -218,10 +250,15 @@ impl Dialer {
         connection.init_query = Arc::clone(&self.init_query);
         if let Some(facts) = known.filter(|facts| facts.version == connection.facts.version) {
             connection.facts = facts;
-            return connection.set_up().await;
+            return connection.set_up().await.map(|()| Prepared::Ready);
         }
         let mut facts = connection.learn().await?;
-        self.end_orphans(connection).await?;
+        if looks_for_orphans {
+            let looked = tokio::time::timeout(ORPHANS, self.end_orphans(connection)).await;
+            if !matches!(looked, Ok(Ok(()))) {
+                return Ok(Prepared::Spoiled);
+            }
+        }
         let shorter = |rest: &u64| facts.wait_timeout.is_some_and(|theirs| *rest < theirs);
         facts.our_wait_timeout = self.longest_rest.filter(shorter);
         connection.facts = Arc::new(facts.clone());
@@ -242,7 +279,7 @@ impl Dialer {
         connection.state = Arc::new(facts.baseline(schema, multi_statements));
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         learned.insert(connection.identity.username.to_string(), facts);
-        Ok(())
+        Ok(Prepared::Ready)
     }
 
     pub fn reaps_orphans(&self) -> bool {
@@ -307,7 +344,10 @@ impl Connection {
         self.identity = identity;
         self.statements.clear();
         self.state = Arc::new(self.facts.baseline(schema, self.state.multi_statements()));
-        dialer.prepare(self).await
+        match dialer.prepare(self, true).await? {
+            Prepared::Ready => Ok(()),
+            Prepared::Spoiled => Err(BackendError::Timeout(ORPHANS)),
+        }
     }
 }
 

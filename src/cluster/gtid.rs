@@ -37,19 +37,37 @@ impl Have {
         let (Some(have), Some(other)) = (domains(&self.all()), domains(&other.all())) else {
             return false;
         };
-        other.iter().all(|(domain, sequence)| have.get(domain).is_some_and(|it| it >= sequence))
+        other.iter().all(|(domain, last)| have.get(domain).is_some_and(|it| it.covers(*last)))
     }
 }
 
-/// The last transaction of each domain.
-fn domains(position: &str) -> Option<BTreeMap<u64, u64>> {
+/// The last transaction of a domain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Last {
+    sequence: u64,
+    server: u64,
+}
+
+impl Last {
+    /// The same number given by two servers is two transactions.
+    fn covers(self, other: Self) -> bool {
+        self == other || self.sequence > other.sequence
+    }
+}
+
+/// By domain. `None`: it cannot be read, or two servers have given the same last number.
+fn domains(position: &str) -> Option<BTreeMap<u64, Last>> {
     let mut last = BTreeMap::new();
     for gtid in position.split(',').filter(|gtid| !gtid.is_empty()) {
         let mut numbers = gtid.split('-').map(str::parse::<u64>);
-        let (domain, _server) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-        let sequence = numbers.next()?.ok()?;
-        let known = last.entry(domain).or_insert(sequence);
-        *known = sequence.max(*known);
+        let (domain, server) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        let it = Last { sequence: numbers.next()?.ok()?, server };
+        let known = last.entry(domain).or_insert(it);
+        if it.covers(*known) {
+            *known = it;
+        } else if !known.covers(it) {
+            return None;
+        }
     }
     Some(last)
 }
@@ -73,6 +91,10 @@ mod tests {
         assert!(covers(["0-1-5", ""], ["", ""]));
         assert!(!covers(["0-1-5", ""], ["0-1-x", ""]));
         assert!(!covers(["0-1-5", ""], ["0-1", ""]));
+        assert!(!covers(["0-1-5", ""], ["0-2-5", ""]), "another transaction of that number");
+        assert!(covers(["0-1-6", ""], ["0-2-5", ""]), "who is primary has changed since");
+        assert!(covers(["0-2-5", "0-1-7"], ["0-2-5", "0-1-7"]));
+        assert!(!covers(["0-1-5", "0-2-5"], ["0-1-5", ""]), "which is its own cannot be told");
     }
 
     #[test]

@@ -67,8 +67,8 @@ pub(super) struct Means<'a> {
     pub credentials: &'a Arc<Credentials>,
     pub metrics: &'a Arc<Metrics>,
     pub lifecycle: &'a Lifecycle,
-    /// Connections that the pool leaves to the probe.
-    pub aside: u32,
+    /// Connections that the pool leaves to the probe, at the moment.
+    pub aside: &'a (dyn Fn() -> u32 + Sync),
 }
 
 impl Member {
@@ -155,7 +155,7 @@ impl Member {
     }
 
     fn open(&self, facts: Arc<Facts>, means: &Means<'_>) {
-        let limits = limits(&means.rules.load().pool, &facts, means.aside);
+        let limits = limits(&means.rules.load().pool, &facts, (means.aside)());
         tracing::info!(
             target = %self.dialer.address,
             version = %facts.version,
@@ -173,7 +173,7 @@ impl Member {
         means.lifecycle.spawn("keep", pool.clone().keep());
         let _ = self.ready.set(Ready { pool, facts });
         // They may have changed while nobody could see the pool.
-        self.set_limits(&means.rules.load().pool, means.aside);
+        self.set_limits(&means.rules.load().pool, (means.aside)());
         self.set_trouble(None);
     }
 

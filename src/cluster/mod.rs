@@ -128,12 +128,13 @@ impl Cluster {
 
     async fn tend(&self, at: usize) {
         let Some(member) = self.members.get(at) else { return };
+        let aside = || self.aside();
         let means = Means {
             rules: &self.rules,
             credentials: &self.credentials,
             metrics: &self.metrics,
             lifecycle: &self.lifecycle,
-            aside: self.aside(),
+            aside: &aside,
         };
         member.learn(&means, || self.note(member, None)).await;
         loop {
@@ -297,27 +298,34 @@ impl Cluster {
                 Access::ReadOnly => self.reader(&before),
             };
             let serves = pool.map(Pool::target);
-            let changed = topology.wait_for(|now| match access {
+            let is_other = |now: &Topology| match access {
                 Access::ReadWrite => now.writer() != serves,
                 Access::ReadOnly => match serves {
                     Some(at) => !self.reads(now, at),
                     None => self.reader(now).is_some(),
                 },
-            });
+            };
+            let mut changed = std::pin::pin!(async { topology.wait_for(is_other).await.is_ok() });
             let Some(pool) = pool else {
                 let _waiting = Counted::one(&self.metrics.borrow.waiting);
-                if tokio::time::timeout(patience, changed).await.is_err() {
+                if tokio::time::timeout(patience, changed.as_mut()).await.is_err() {
                     return Err(self.nobody_in_time(started.elapsed()));
                 }
                 continue;
             };
-            let want = Want { patience, ..*want };
+            let now = Want { patience, ..*want };
             tokio::select! {
                 biased;
-                borrowed = pool.borrow(&want) => {
+                borrowed = pool.borrow(&now) => {
                     let borrowed = match borrowed {
                         Ok(borrowed) => borrowed,
-                        Err(BorrowError::Closed) if self.is_gone(pool.target()) => continue,
+                        Err(BorrowError::Closed) if self.is_gone(pool.target()) => {
+                            let left = want.patience.saturating_sub(started.elapsed());
+                            if tokio::time::timeout(left, changed.as_mut()).await.is_err() {
+                                return Err(self.nobody_in_time(started.elapsed()));
+                            }
+                            continue;
+                        }
                         Err(error) => return Err(error),
                     };
                     let serves = match access {
@@ -328,20 +336,26 @@ impl Cluster {
                         return Ok(borrowed);
                     }
                 }
-                _ = changed => {}
+                _ = changed.as_mut() => {}
             }
         }
     }
 
     /// The fit replica with the least to do; the primary where there is none, if it may be.
     fn reader(&self, topology: &Topology) -> Option<&Pool> {
-        let replicas = topology.readers().filter_map(|at| self.pool_of(at));
-        let primary = topology.writer().filter(|_| self.rules.load().failover.read_only_fallback);
+        let here = topology.readers().filter(|at| !self.is_gone(*at));
+        let replicas = here.filter_map(|at| self.pool_of(at));
+        let primary = topology
+            .writer()
+            .filter(|at| !self.is_gone(*at) && self.rules.load().failover.read_only_fallback);
         replicas.min_by_key(|pool| pool.load()).or_else(|| self.pool_of(primary?))
     }
 
     fn reads(&self, topology: &Topology, at: usize) -> bool {
-        let mut readers = topology.readers().peekable();
+        if self.is_gone(at) {
+            return false;
+        }
+        let mut readers = topology.readers().filter(|at| !self.is_gone(*at)).peekable();
         let fallback = readers.peek().is_none() && self.rules.load().failover.read_only_fallback;
         readers.any(|reader| reader == at) || (fallback && topology.writer() == Some(at))
     }
@@ -442,6 +456,10 @@ impl Cluster {
         {
             // Held over both: two that look at once must not be told in the wrong order.
             let mut seen = self.seen();
+            // It may have gone while this waited.
+            if member.is_gone() {
+                return;
+            }
             let Some(it) = seen.get_mut(member.at) else { return };
             if let Some(sighting) = looked {
                 member.set_trouble(None);

@@ -5,6 +5,7 @@
 //! is taken has all that any of them has, and has applied it. What is not proved is said, and nothing
 //! is promoted. Who may be taken by what is seen, [`super::heirs`] says.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::side::{MARGIN, STEP, Side};
 use super::{Cluster, SwitchoverError};
 use crate::backend::BackendError;
 use crate::config::Promote;
+use crate::net;
 
 /// Why nobody is promoted, for operators.
 #[derive(Clone, Debug)]
@@ -44,6 +46,10 @@ enum WhyNot {
     NoReplica,
     #[error("{0:?} answers after all")]
     Answers(String),
+    #[error("whether {0:?} is alive cannot be told: {1}")]
+    Unknown(String, String),
+    #[error("it is drained by an operator")]
+    Drained,
     #[error("there is no failover.fence_command")]
     NoFence,
     #[error("the targets have just become others")]
@@ -99,6 +105,11 @@ impl Cluster {
         if !is_down || now.hold != Hold::Nothing {
             return;
         }
+        // It may be down because somebody meant it to be.
+        if now.drained.contains(&dead.at) {
+            let why = WhyNot::Drained.to_string();
+            return self.note_unpromoted(Some(Unpromoted { dead: dead.at, why }));
+        }
         let began = Instant::now();
         match self.promote(dead).await {
             Ok(to) => {
@@ -147,6 +158,7 @@ impl Cluster {
         if gone.is_gone() || !self.members.iter().all(|it| it.at == gone.at || known(it)) {
             return Err(WhyNot::Regrouped);
         }
+        self.is_still_wanted(gone)?;
         fence(command, &gone.name, gone.address()).await?;
         self.does_not_answer(gone, failover.probe_timeout).await?;
 
@@ -154,7 +166,7 @@ impl Cluster {
         for member in others {
             sides.push(Side::of(member, &self.credentials).await?);
         }
-        let taken = self.succeed(&mut sides, &order, dead).await;
+        let taken = self.succeed(&mut sides, &order, (dead, gone)).await;
         if let Err(error) = &taken
             && !matches!(error, WhyNot::Step(SwitchoverError::Doubtful { .. }))
         {
@@ -191,14 +203,38 @@ impl Cluster {
         seen.is_some_and(|seen| dead.is_followed_by(seen))
     }
 
-    /// A server that says anything at all is alive.
+    /// A server that says anything at all is alive; and where nobody could have reached it, nothing
+    /// can be told of it.
     async fn does_not_answer(&self, gone: &Member, patience: Duration) -> Result<(), WhyNot> {
-        match tokio::time::timeout(patience, gone.log_in(&self.credentials)).await {
-            Err(_) | Ok(Err(BackendError::Io(_) | BackendError::Timeout(_))) => Ok(()),
-            Ok(_) => {
-                gone.suspected.notify_one();
-                Err(WhyNot::Answers(gone.name.clone()))
-            }
+        let unknown = |why: String| WhyNot::Unknown(gone.name.clone(), why);
+        match tokio::time::timeout(patience, net::resolve(gone.address())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(unknown(error.to_string())),
+            Err(_) => return Err(unknown("its name was not resolved in time".to_owned())),
+        }
+        let answer = tokio::time::timeout(patience, gone.log_in(&self.credentials)).await;
+        let error = match answer.unwrap_or(Err(BackendError::Timeout(patience))) {
+            Err(error) if is_silence(&error) => return Ok(()),
+            Err(error @ (BackendError::Io(_) | BackendError::NoAccount)) => Some(error),
+            _ => None,
+        };
+        gone.suspected.notify_one();
+        Err(match error {
+            Some(error) => unknown(error.to_string()),
+            None => WhyNot::Answers(gone.name.clone()),
+        })
+    }
+
+    /// By what is known at this moment: nobody has come back or was promoted, and no operator has
+    /// intervened.
+    fn is_still_wanted(&self, gone: &Member) -> Result<(), SwitchoverError> {
+        let now = self.topology.borrow();
+        let nobody = now.primary.is_none() && now.rivals.is_empty();
+        let hands_off = now.hold == Hold::Nothing && !now.drained.contains(&gone.at);
+        if nobody && hands_off && !gone.is_gone() {
+            Ok(())
+        } else {
+            Err(SwitchoverError::Moved(gone.name.clone()))
         }
     }
 
@@ -207,7 +243,7 @@ impl Cluster {
         &self,
         sides: &mut [Side<'_>],
         order: &[usize],
-        dead: &Dead,
+        (dead, gone): (&Dead, &Member),
     ) -> Result<&Member, WhyNot> {
         for side in sides.iter_mut().filter(|side| self.follows(side.member, dead)) {
             side.ask("ending what it receives", "STOP REPLICA IO_THREAD", STEP).await?;
@@ -226,7 +262,8 @@ impl Cluster {
                 break;
             }
         }
-        let taken = taken.and_then(|place| Some((sides.get_mut(place)?, had.get(place)?)));
+        let heir = taken.ok_or(WhyNot::Split)?;
+        let taken = sides.get_mut(heir).zip(had.get(heir));
         let (side, have) = taken.ok_or(WhyNot::Split)?;
         let Some(received) = have.received() else {
             return Err(WhyNot::NoGtid(side.member.name.clone()));
@@ -237,20 +274,42 @@ impl Cluster {
             let (name, waited) = (side.member.name.clone(), APPLYING);
             return Err(SwitchoverError::Behind { name, waited }.into());
         }
-        side.is_still(true, Some(&dead.identity)).await?;
-        let gone = self.name_of(dead.at).unwrap_or_default();
-        // Somebody has come back, or was promoted, while it applied what it had.
-        if self.topology.borrow().primary.is_some() {
-            return Err(SwitchoverError::Moved(gone.to_owned()).into());
+        // Somebody may have come back, or was promoted, while it applied what it had.
+        self.does_not_answer(gone, self.rules.load().failover.probe_timeout).await?;
+        for (place, side) in sides.iter_mut().enumerate() {
+            let source = (place == heir).then_some(dead.identity.as_str());
+            side.is_still(true, source).await?;
         }
+        self.is_still_wanted(gone)?;
+        let side = sides.get_mut(heir).ok_or(WhyNot::Split)?;
         let new = side.member.at;
-        side.take_over(gone, &self.credentials).await?;
+        side.take_over(&gone.name, &self.credentials).await?;
         self.members.get(new).ok_or(WhyNot::NoReplica)
     }
 
     /// Does the configuration ask for it, and can it ever be?
     fn promotes(&self) -> bool {
         self.may_move() && self.rules.load().failover.promote == Promote::WhenSafe
+    }
+}
+
+/// What a dead server, or the way to it, ends a login in. Everything else may be our own trouble: a
+/// certificate, a name, a lack of descriptors or ports.
+fn is_silence(error: &BackendError) -> bool {
+    match error {
+        BackendError::Timeout(_) => true,
+        BackendError::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::TimedOut
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::UnexpectedEof
+                | ErrorKind::BrokenPipe
+        ),
+        _ => false,
     }
 }
 
@@ -268,4 +327,41 @@ async fn has_all(side: &mut Side<'_>, have: &Have, others: &[Have]) -> Result<bo
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_dead_server_ends_in_is_silence() {
+        let of = |error: io::Error| is_silence(&BackendError::Io(error));
+        for kind in [
+            ErrorKind::ConnectionRefused,
+            ErrorKind::ConnectionReset,
+            ErrorKind::TimedOut,
+            ErrorKind::HostUnreachable,
+            ErrorKind::NetworkUnreachable,
+            ErrorKind::UnexpectedEof,
+        ] {
+            assert!(of(kind.into()), "{kind:?}");
+        }
+        assert!(is_silence(&BackendError::Timeout(STEP)));
+        // A handshake of TLS that fails, no such name, no right, no port of our own.
+        for kind in [
+            ErrorKind::InvalidData,
+            ErrorKind::NotFound,
+            ErrorKind::PermissionDenied,
+            ErrorKind::AddrNotAvailable,
+            ErrorKind::Other,
+        ] {
+            assert!(!of(kind.into()), "{kind:?}");
+        }
+        let too_many_files = rustix::io::Errno::MFILE.raw_os_error();
+        assert!(!of(io::Error::from_raw_os_error(too_many_files)));
+        assert!(!is_silence(&BackendError::NoTls));
+        assert!(!is_silence(&BackendError::NoAccount));
+    }
 }

@@ -23,6 +23,18 @@ impl Cluster {
         new.count() <= self.members.room()
     }
 
+    /// A new target at the address of one that goes or has gone, and has connections in use: a second
+    /// pool there would pass its bound. Their names, the new one's first.
+    pub fn still_in_use(&self, targets: &[config::Target]) -> Option<(String, String)> {
+        let leaves = |member: &&Member| member.is_gone() || !targets.iter().any(|it| member.is(it));
+        let is_used = |member: &&Member| member.pool().is_some_and(|pool| pool.in_use() > 0);
+        targets.iter().filter(|target| self.member_of(target).is_none()).find_map(|target| {
+            let mut old = self.members.all().filter(leaves).filter(is_used);
+            let old = old.find(|member| *member.address() == target.address)?;
+            Some((target.name.clone(), old.name.clone()))
+        })
+    }
+
     /// These are the targets from here on. Who has the name and the address of one that is there is
     /// that one.
     pub async fn set_targets(self: &Arc<Self>, targets: Targets) {
@@ -102,6 +114,8 @@ impl Cluster {
         if gone.iter().any(|member| member.at == only.at) || only.pool().is_none() {
             return;
         }
+        // The pool leaves room for the link before there is one.
+        only.set_limits(&self.rules.load().pool, 1);
         let Ok(sighting) = look(only, &self.credentials, patience).await else { return };
         let max_lag = self.rules.load().failover.max_replica_lag;
         if let Some(it) = self.seen().get_mut(only.at) {

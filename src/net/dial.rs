@@ -47,6 +47,15 @@ pub async fn connect(address: &Address, timeout: Duration) -> io::Result<Stream>
     Ok(stream)
 }
 
+/// Whether its name can be looked up at all; of a socket there is nothing to look up.
+pub async fn resolve(address: &Address) -> io::Result<()> {
+    let Address::Tcp { host, port } = address else { return Ok(()) };
+    match lookup_host((host.as_str(), *port)).await?.next() {
+        Some(_) => Ok(()),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, "no address for this host")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

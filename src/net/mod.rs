@@ -20,7 +20,7 @@ mod stream;
 mod tls;
 
 pub use compress::{Algorithm, Engines};
-pub use dial::connect;
+pub use dial::{connect, resolve};
 pub use handover::Handover;
 pub use handshake::{Handshake, HandshakeError, LOGIN_PACKET};
 pub use lever::Lever;

@@ -135,11 +135,16 @@ impl Drop for Borrowed {
 impl Pool {
     /// Closes a connection in a task of its own; its permit is free when the server's slot is.
     pub(super) fn retire(&self, live: Live, reason: CloseReason) {
+        self.retire_within(live, reason, CLOSE_PATIENCE);
+    }
+
+    /// For one whose permit others wait for.
+    pub(super) fn retire_within(&self, live: Live, reason: CloseReason, patience: Duration) {
         self.0.metrics.server.closes.at(reason as usize).inc();
         let pool = self.clone();
         self.0.lifecycle.spawn("close", async move {
             let _closing = Underway::one(&pool.0.closing);
-            live.connection.close(CLOSE_PATIENCE).await;
+            live.connection.close(patience).await;
             if matches!(reason, CloseReason::Dead | CloseReason::Doubtful) {
                 tokio::time::sleep(LINGER).await;
             }

@@ -3,7 +3,7 @@
 //! Owns what a target is told about passwords, and tells [`Logins`](super::logins) what it said.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -14,6 +14,9 @@ use super::{CLOSE_PATIENCE, CloseReason, Live, Pool, lock};
 use crate::backend::{BackendError, Connection, Identity};
 use crate::metrics::{BorrowWay, Counted, DialOutcome, ServerState};
 use crate::secrets::{Account, Password};
+
+/// For the slot of a connection on which a look for orphans came to nothing, while a client waits.
+const HASTY: Duration = Duration::from_millis(500);
 
 /// What a new connection is to be.
 pub(super) struct Order {
@@ -96,6 +99,7 @@ impl Pool {
         earlier_first: bool,
     ) -> Result<(Live, BorrowWay), BackendError> {
         let mut passwords = order.passwords(earlier_first);
+        let mut farewell = CLOSE_PATIENCE;
         if fit == Fit::ChangeUser
             && let Some(password) = passwords.first()
         {
@@ -110,6 +114,9 @@ impl Pool {
                 // The server hangs up after a refusal; a fresh dial will say what is wrong.
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "COM_CHANGE_USER failed, dialing instead");
+                    if matches!(error, BackendError::Timeout(_)) {
+                        farewell = HASTY;
+                    }
                     // The same password once more would only be one more failure to be counted there.
                     if error.is_denial() && passwords.len() > 1 {
                         passwords.remove(0);
@@ -119,7 +126,7 @@ impl Pool {
             }
         }
         self.0.metrics.server.closes.at(CloseReason::Evicted as usize).inc();
-        live.connection.close(CLOSE_PATIENCE).await;
+        live.connection.close(farewell).await;
         let dialed = self.dial_with(order, live.permit, &passwords).await;
         dialed.map(|live| (live, BorrowWay::Evicted))
     }

@@ -14,6 +14,9 @@ use crate::wire::Meaning;
 /// For a question and some KILLs on a connection that was just made.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// For its slot to be free again. Nothing runs on it, and whoever wants to KILL waits for it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 impl Pool {
     /// The login whose turn it is. In a task of its own, on the connection that is kept for KILL; where
     /// there is none or it is in use, the next turn will do.
@@ -32,8 +35,10 @@ impl Pool {
         self.0.lifecycle.spawn("orphans", async move {
             let Some(Ok(mut live)) = pool.dial_if_admitted(&order, permit).await else { return };
             let looked = pool.0.dialer.end_orphans(&mut live.connection);
-            let _ = tokio::time::timeout(PATIENCE, looked).await;
-            pool.retire(live, CloseReason::Surplus);
+            match tokio::time::timeout(PATIENCE, looked).await {
+                Ok(Ok(())) => pool.retire_within(live, CloseReason::Surplus, FAREWELL),
+                _ => pool.retire_within(live, CloseReason::Doubtful, Duration::ZERO),
+            }
         });
     }
 }
