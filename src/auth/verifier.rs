@@ -2,7 +2,8 @@
 //!
 //! The vault holds the password itself, so the fast answer of `caching_sha2_password` always
 //! serves: never a request for full authentication, no RSA, no clear password on the wire.
-//! An unknown user costs the same time and gets the same verdicts as a wrong password.
+//! An unknown user costs the same time and gets the same verdicts as a wrong password. Who has a token,
+//! or a hash in place of the password, may be told from one by what they are asked.
 //! A token is another matter: it is sent as it is, so it is asked for only where nobody listens.
 
 use std::sync::Arc;

@@ -28,6 +28,8 @@ pub struct Identity {
 
 pub struct Connection {
     pub stream: Stream,
+    /// Its login has shown that this is the server that is meant.
+    pub(super) verified: bool,
     /// The server's own id for it, as KILL takes it.
     pub id: u32,
     pub identity: Identity,

@@ -67,6 +67,16 @@ pub struct Dialer {
     metrics: Arc<Metrics>,
 }
 
+/// What the login goes over.
+struct Secured {
+    stream: Stream,
+    /// Of the next packet.
+    seq: u8,
+    /// Whoever is at the other end is the server that is meant. By the settings that this stream was
+    /// made with: others may have come since.
+    verified: bool,
+}
+
 impl Dialer {
     pub fn new(address: Address, tls: Option<TargetTls>, metrics: Arc<Metrics>) -> Self {
         Self {
@@ -178,10 +188,9 @@ impl Dialer {
         if schema.is_some() {
             capabilities |= Capabilities::CLIENT_CONNECT_WITH_DB;
         }
-        let (mut stream, seq) =
+        let Secured { mut stream, seq, verified } =
             self.secure(stream, seq, &greeting, (&mut capabilities, extended)).await?;
-        let mut prover =
-            Prover::new(password.clone(), stream.is_secure()).to(self.has_verified(&stream));
+        let mut prover = Prover::new(password.clone(), stream.is_secure()).to(verified);
         let (plugin, auth_response) = prover.first(greeting.plugin.as_bytes(), &greeting.nonce);
         let login = Login {
             capabilities,
@@ -200,7 +209,8 @@ impl Dialer {
         stream.send(&out).await?;
         let first_status = finish(&mut stream, &mut prover, capabilities).await?;
         let statements = ServerStatements::new(self.metrics.server.statements.clone());
-        Ok(fresh(stream, identity, schema, &greeting, capabilities, first_status, statements))
+        let peer = (stream, verified);
+        Ok(fresh(peer, identity, schema, &greeting, capabilities, first_status, statements))
     }
 
     async fn secure(
@@ -209,14 +219,19 @@ impl Dialer {
         seq: u8,
         greeting: &Greeting,
         (capabilities, extended): (&mut Capabilities, Extended),
-    ) -> Result<(Stream, u8), BackendError> {
+    ) -> Result<Secured, BackendError> {
         let plain = seq.wrapping_add(1);
+        if stream.is_secure() {
+            // A unix socket: who listens there the file's rights say.
+            return Ok(Secured { stream, seq: plain, verified: true });
+        }
         let tls = self.tls.load_full();
-        let Some(tls) = tls.filter(|_| !stream.is_secure()) else {
-            return Ok((stream, plain));
+        let offered = greeting.capabilities.contains(Capabilities::CLIENT_SSL);
+        let Some(tls) = tls.filter(|tls| offered || tls.is_required()) else {
+            return Ok(Secured { stream, seq: plain, verified: false });
         };
-        if !greeting.capabilities.contains(Capabilities::CLIENT_SSL) {
-            return if tls.is_required() { Err(BackendError::NoTls) } else { Ok((stream, plain)) };
+        if !offered {
+            return Err(BackendError::NoTls);
         }
         *capabilities |= Capabilities::CLIENT_SSL;
         let request = SslRequest {
@@ -229,13 +244,7 @@ impl Dialer {
         request.put(&mut out, plain);
         stream.send(&out).await?;
         let stream = tls.connect(stream, self.address.host().unwrap_or_default()).await?;
-        Ok((stream, seq.wrapping_add(2)))
-    }
-
-    /// Whether whoever is at the other end is the server that is meant.
-    fn has_verified(&self, stream: &Stream) -> bool {
-        let verifies = self.tls.load().as_ref().is_some_and(|tls| tls.mode().verifies());
-        stream.is_secure() && (stream.tls().is_none() || verifies)
+        Ok(Secured { stream, seq: seq.wrapping_add(2), verified: tls.mode().verifies() })
     }
 
     async fn prepare(
@@ -324,8 +333,7 @@ impl Connection {
         schema: Option<&str>,
     ) -> Result<(), BackendError> {
         let capabilities = CANONICAL | identity.meaning.common;
-        let verified = dialer.has_verified(&self.stream);
-        let mut prover = Prover::new(password.clone(), self.stream.is_secure()).to(verified);
+        let mut prover = Prover::new(password.clone(), self.stream.is_secure()).to(self.verified);
         // The server answers with a nonce of its own whatever is sent here.
         let plugin =
             if self.facts.mariadb { Plugin::NativePassword } else { Plugin::CachingSha2Password };
@@ -376,7 +384,7 @@ async fn finish(
 }
 
 fn fresh(
-    stream: Stream,
+    (stream, verified): (Stream, bool),
     identity: Identity,
     schema: Option<&str>,
     greeting: &Greeting,
@@ -397,6 +405,7 @@ fn fresh(
     };
     Connection {
         stream,
+        verified,
         id: greeting.connection_id,
         identity,
         format: ServerFormat::of(capabilities),

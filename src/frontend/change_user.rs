@@ -49,6 +49,7 @@ impl Session {
         }
         if verdict == Verdict::Insecure {
             self.shared.metrics.client.logins.of(LoginOutcome::TlsRequired).inc();
+            hold_back(&self.shared, &peer, &request.user).await;
             let word = Word::token_needs_tls(&request.user);
             return self.refuse_and_end(&word, seq, End::TlsRequired).await;
         }

@@ -183,6 +183,7 @@ impl Guest {
             self.accept(fast_auth_ok, login).await?;
             Ok((account, admitted))
         } else if verdict == Verdict::Insecure {
+            hold_back(&self.shared, &peer, &login.user).await;
             let word = Word::token_needs_tls(&login.user);
             Err(self.refuse(&word, End::TlsRequired).await)
         } else {

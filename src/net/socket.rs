@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::TcpStream as StdTcpStream;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
@@ -127,6 +127,11 @@ impl Socket {
             Io::Tcp(tcp) => Lever::of(tcp),
             Io::Unix(unix) => Lever::of(unix),
         }
+    }
+
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        let Io::Tcp(tcp) = &self.io else { return None };
+        tcp.local_addr().ok()
     }
 
     /// The other end as `host:port`, or `unix`.

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -98,6 +99,11 @@ impl Stream {
     /// The other end, for logs and the list of clients.
     pub fn peer(&self) -> String {
         self.socket().peer()
+    }
+
+    /// This end of it; `None` over a unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.socket().local_address()
     }
 
     /// The socket, for another process to go on with; `None` where more than that is to be gone on with.

@@ -40,7 +40,7 @@ impl Pool {
     ///
     /// Cancel-safe: a seat, a permit or a half-made connection is let go with the future.
     pub async fn borrow(&self, want: &Want<'_>) -> Result<Borrowed, BorrowError> {
-        let borrowed = match self.0.turns.at_once(want.account) {
+        let borrowed = match self.0.turns.at_once(want.account, &self.0.credentials) {
             Ok(turn) => self.borrow_in_turn(want, turn).await,
             Err(()) => Box::pin(self.wait_and_borrow(want)).await,
         };
@@ -52,7 +52,7 @@ impl Pool {
         let started = Instant::now();
         let turn = {
             let _queued = self.queue()?;
-            self.0.turns.wait(want.account, want.patience).await?
+            self.0.turns.wait(want.account, &self.0.credentials, want.patience).await?
         };
         let patience = want.patience.saturating_sub(started.elapsed());
         self.borrow_in_turn(&Want { patience, ..*want }, turn).await
@@ -76,7 +76,7 @@ impl Pool {
 
     /// Only what lies ready and fits.
     pub fn borrow_at_once(&self, want: &Want<'_>) -> Option<Borrowed> {
-        let turn = self.0.turns.at_once(want.account).ok()?;
+        let turn = self.0.turns.at_once(want.account, &self.0.credentials).ok()?;
         let seat = sit_down(&self.0.seats).ok()??;
         self.at_once(want, seat).ok().map(|borrowed| borrowed.in_turn(turn))
     }

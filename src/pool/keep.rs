@@ -53,6 +53,7 @@ impl Pool {
     /// No one borrows any more: idle connections are closed, borrowed ones when they come back.
     pub fn close(&self) {
         self.0.seats.close();
+        self.0.turns.close();
         self.drop_idle(CloseReason::Shutdown);
     }
 

@@ -257,6 +257,8 @@ struct Pending {
     was_long: bool,
     /// Of a COM_STMT_PREPARE.
     prepares: Option<Arc<Statement>>,
+    /// As its text is read.
+    escapes: bool,
     /// Of an insert: the id that its reply reports may stand in it.
     given: Option<Bytes>,
     statement: Option<u32>,
@@ -405,9 +407,11 @@ impl Ledger {
         self.pending.reading.is_none_or(|reading| !reading.hints.contains(Hints::UNREADABLE))
     }
 
-    /// Does a backslash escape what stands behind it in a string?
+    /// Does a backslash escape what stands behind it in a string of the text under way? In that of a
+    /// prepared statement as it did when it was prepared.
     pub fn escapes(&self) -> bool {
-        !self.dialect.no_backslash_escapes
+        let prepared = self.pending.statement.and_then(|id| self.statements.get(id));
+        prepared.map_or(!self.dialect.no_backslash_escapes, |prepared| prepared.escapes)
     }
 
     /// May the statement under way come to hold its connection, as far as its words tell?

@@ -13,6 +13,8 @@ use super::library::Statement;
 #[derive(Clone, Debug)]
 pub struct Prepared {
     pub statement: Arc<Statement>,
+    /// Did a backslash escape what stands behind it in a string, when it was prepared?
+    pub escapes: bool,
     pub params: u16,
     pub columns: u16,
     /// Two bytes a parameter, as the client last bound them.
@@ -168,6 +170,7 @@ mod tests {
         let statement = library.intern(b"DO ?, ...", &state, Reading::default(), || None).unwrap();
         let wide = Prepared {
             statement,
+            escapes: true,
             params: u16::MAX,
             columns: 0,
             types: None,

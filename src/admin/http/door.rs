@@ -29,7 +29,7 @@ pub(super) struct Doors {
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
-    /// From this machine: over a unix socket or loopback.
+    /// From this machine: over a unix socket, or from loopback to loopback.
     pub is_here: bool,
     /// `None` over a unix socket.
     pub address: Option<IpAddr>,
@@ -51,7 +51,8 @@ impl axum::serve::Listener for Doors {
                 Ok((stream, peer)) => {
                     // Full of others that have only just come: there is no word for that here.
                     let Some(guest) = self.lobby.enter(Instant::now()) else { continue };
-                    let caller = caller(matches!(self.listener, Listener::Unix(_)), &peer);
+                    let unix = matches!(self.listener, Listener::Unix(_));
+                    let caller = caller(unix, &peer, stream.local_address());
                     return (Visit::new(stream, guest), caller);
                 }
                 Err(error) => {
@@ -73,9 +74,12 @@ impl Connected<IncomingStream<'_, Doors>> for Caller {
     }
 }
 
-fn caller(unix: bool, peer: &str) -> Caller {
+/// Both ends count: what a sidecar forwards comes from loopback, but often to another address.
+fn caller(unix: bool, peer: &str, to: Option<SocketAddr>) -> Caller {
     let address = peer.parse().map(|peer: SocketAddr| peer.ip().to_canonical()).ok();
-    Caller { is_here: unix || address.is_some_and(|address| address.is_loopback()), address }
+    let is_loopback = |end: Option<IpAddr>| end.is_some_and(|end| end.to_canonical().is_loopback());
+    let is_here = unix || is_loopback(address) && is_loopback(to.map(|to| to.ip()));
+    Caller { is_here, address }
 }
 
 #[cfg(test)]
@@ -84,8 +88,14 @@ mod tests {
 
     #[test]
     fn who_is_on_this_machine() {
-        let is_here = |unix: bool, peer: &str| caller(unix, peer).is_here;
+        let here = "127.0.0.1:6034".parse().ok();
+        let is_here = |unix: bool, peer: &str| caller(unix, peer, here).is_here;
         assert!(is_here(true, ""));
+        assert!(caller(true, "", None).is_here);
+        for (to, is_here) in [("[::1]:9", true), ("10.0.0.5:9", false), ("[fe80::1]:9", false)] {
+            assert_eq!(caller(false, "127.0.0.1:9", to.parse().ok()).is_here, is_here, "{to}");
+        }
+        assert!(!caller(false, "127.0.0.1:9", None).is_here);
         for peer in ["127.0.0.1:9", "127.9.9.9:9", "[::1]:9", "[::ffff:127.0.0.1]:9"] {
             assert!(is_here(false, peer), "{peer}");
         }

@@ -1,9 +1,10 @@
-//! Who may see what is inside: somebody on this machine, who asks for it by an address of it; or an
+//! Who may see what is inside: somebody on this machine, who asks for it by a loopback address; or an
 //! operator, who shows the name and the password of an `[[admin]]` (RFC 7617).
 //!
 //! A page of a stranger's, open in an operator's browser, can ask for `http://its.own.name/status`
 //! after it has changed what that name stands for. So the name in a request without a password must be
-//! an address or `localhost`, which nobody else can change.
+//! a loopback address or `localhost`, which nobody else can change. What says that it was forwarded is
+//! not from this machine, whoever brings it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, FORWARDED, HOST, REFERRER_POLICY, VIA,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -61,7 +62,13 @@ fn judge(caller: Caller, request: &Request, secrets: &Generation) -> Result<(), 
     let host = headers.get(HOST).map(HeaderValue::to_str);
     let host = host.and_then(Result::ok).or_else(|| request.uri().host()).unwrap_or_default();
     let shown = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    may_enter(caller.is_here, host, shown, secrets)
+    may_enter(caller.is_here && !is_forwarded(headers), host, shown, secrets)
+}
+
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED)
+        || headers.contains_key(VIA)
+        || headers.contains_key("x-forwarded-for")
 }
 
 /// Why somebody may not.
@@ -83,7 +90,7 @@ fn may_enter(
     shown: Option<&[u8]>,
     secrets: &Generation,
 ) -> Result<(), Refused> {
-    if shown.is_some_and(|shown| is_operator(shown, secrets)) || is_here && is_address(host) {
+    if shown.is_some_and(|shown| is_operator(shown, secrets)) || is_here && is_local(host) {
         return Ok(());
     }
     Err(match shown {
@@ -126,7 +133,7 @@ impl IntoResponse for Refused {
 
 const ELSEWHERE: &str = "\
 The page and /status are for this machine only, as the secrets name no [[admin]] to ask for.
-Come by 127.0.0.1, or through a tunnel: ssh -L 6034:127.0.0.1:6034, kubectl port-forward.
+Come by 127.0.0.1 and not through a proxy, or through a tunnel: ssh -L 6034:127.0.0.1:6034, kubectl port-forward.
 /healthz, /readyz and /metrics are for everybody.
 ";
 
@@ -137,18 +144,19 @@ The page and /status tell who is connected: from elsewhere they take the name an
 ";
 
 const NAMED: &str = "\
-Ask for an IP address or localhost, not for a name: a name may be a stranger's.
+Ask for a loopback address or localhost, not for a name: a name may be a stranger's.
 ";
 
 /// With a port or without.
-fn is_address(host: &str) -> bool {
+fn is_local(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, port)) => (name, port),
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     let port = port.strip_prefix(':').unwrap_or(port);
     let port = port.is_empty() || port.parse::<u16>().is_ok();
-    port && (name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok())
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    port && (name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback))
 }
 
 #[cfg(test)]
@@ -168,7 +176,7 @@ mod tests {
     fn only_from_here_and_only_by_address() {
         let nobody = secrets(&[]);
         let may = |host: &str| may_enter(true, host, None, &nobody);
-        for host in ["127.0.0.1:6034", "localhost:6034", "LOCALHOST", "[::1]:6034", "10.0.0.5"] {
+        for host in ["127.0.0.1:6034", "localhost:6034", "LOCALHOST", "[::1]:6034", "127.0.0.9"] {
             assert_eq!(may(host), Ok(()), "{host}");
         }
         for host in [
@@ -177,6 +185,8 @@ mod tests {
             "evil.example:6034",
             "localhost.evil.example",
             "127.0.0.1.evil.example",
+            "10.0.0.5",
+            "0.0.0.0:6034",
             "[::1",
             "::1",
             "127.0.0.1:x",
@@ -187,6 +197,20 @@ mod tests {
         assert_eq!(may_enter(false, "localhost", None, &nobody), Err(Refused::Elsewhere));
         let shown = Some(b"Basic OnBhc3N3b3Jk".as_slice());
         assert_eq!(may_enter(false, "localhost", shown, &nobody), Err(Refused::Elsewhere));
+    }
+
+    #[test]
+    fn what_was_forwarded_is_not_from_here() {
+        let nobody = secrets(&[]);
+        let here = Caller { is_here: true, address: None };
+        let asked = |name: &str| {
+            let request = Request::builder().header(HOST, "localhost:6034").header(name, "x");
+            judge(here, &request.body(axum::body::Body::empty()).unwrap(), &nobody)
+        };
+        assert_eq!(asked("accept"), Ok(()));
+        for name in ["X-Forwarded-For", "Forwarded", "Via"] {
+            assert_eq!(asked(name), Err(Refused::Elsewhere), "{name}");
+        }
     }
 
     #[test]

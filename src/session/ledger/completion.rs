@@ -280,6 +280,7 @@ impl Ledger {
         if let (Some(ok), Some(statement)) = (&completion.prepared, &pending.prepares) {
             self.statements.insert(Prepared {
                 statement: statement.clone(),
+                escapes: pending.escapes,
                 params: ok.params,
                 columns: ok.columns,
                 types: None,

@@ -181,8 +181,9 @@ impl Ledger {
         let statement = self.library.intern(&one.text.0, &state, reading, deed)?;
         let types = one.types.map(|types| statement.share_types(&types.0));
         let (params, columns) = (one.params, one.columns);
-        let prepared =
-            Prepared { statement, params, columns, types, long_data: false, cursor: false };
+        let escapes = !dialect.no_backslash_escapes;
+        let (long_data, cursor) = (false, false);
+        let prepared = Prepared { statement, escapes, params, columns, types, long_data, cursor };
         Some((one.id, prepared))
     }
 }
@@ -259,8 +260,9 @@ mod tests {
         let reading = hints::read(text, dialect);
         let statement = library.intern(text, &ledger.state, reading, || None).unwrap();
         let types = Some(statement.share_types(&[3, 0]));
+        let (escapes, long_data, cursor) = (true, false, false);
         let prepared =
-            Prepared { statement, params: 1, columns: 1, types, long_data: false, cursor: false };
+            Prepared { statement, escapes, params: 1, columns: 1, types, long_data, cursor };
         let id = ledger.statements.insert(prepared);
 
         let words = serde_json::to_vec(&ledger.passport().unwrap()).unwrap();

@@ -288,6 +288,7 @@ impl Ledger {
         };
         self.pending.reading = Some(reading);
         self.pending.prepares = Some(statement);
+        self.pending.escapes = !dialect.no_backslash_escapes;
         Plan::Forward(Forward {
             new_statement: Some(self.statements.next_id()),
             ..Forward::plain(Expect::Prepare)
