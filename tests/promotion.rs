@@ -198,8 +198,6 @@ fn a_drained_primary_is_not_replaced() {
     thread::sleep(TRIES);
     assert_eq!(fence.told(), "");
     assert!(is_read_only(&pair.second));
-    operate("UNDRAIN first");
-    until_primary(&tidegate, "second");
 }
 
 /// It may have what no other has.

@@ -107,6 +107,8 @@ impl Cluster {
         }
         // It may be down because somebody meant it to be.
         if now.drained.contains(&dead.at) {
+            // By the time it is back in use they may have given up.
+            dead.note(&self.seen());
             let why = WhyNot::Drained.to_string();
             return self.note_unpromoted(Some(Unpromoted { dead: dead.at, why }));
         }
