@@ -542,6 +542,28 @@ fn statements_have_ids_of_their_own() {
 }
 
 #[test]
+fn a_prepared_statement_reads_as_it_did_when_it_was_prepared() {
+    let mut talk = Talk::new();
+    talk.ask(Command::StmtPrepare, b"SELECT 'a\\', 'b'");
+    let on_server =
+        PrepareOk { statement_id: 77, columns: 1, params: 0, warnings: 0, definitions: true };
+    talk.hear(&Completion { prepared: Some(on_server), ..ok(AUTOCOMMIT, vec![]) });
+    assert!(talk.ledger.escapes());
+    let mode = vec![variable("sql_mode", "NO_BACKSLASH_ESCAPES"), Change::State];
+    let now = AUTOCOMMIT | Status::SERVER_STATUS_NO_BACKSLASH_ESCAPES;
+    talk.query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'", &ok(now, mode));
+    talk.ask(Command::Query, b"SELECT 1");
+    assert!(!talk.ledger.escapes());
+    talk.hear(&ok(now, vec![]));
+    let mut body = 1_u32.to_le_bytes().to_vec();
+    body.extend([0, 1, 0, 0, 0]);
+    talk.ask(Command::StmtExecute, &body);
+    assert!(talk.ledger.escapes());
+    talk.hear(&ok(now, vec![]));
+    assert!(!talk.ledger.escapes());
+}
+
+#[test]
 fn long_data_and_cursors_hold_while_they_last() {
     let mut talk = Talk::new();
     talk.ask(Command::StmtPrepare, b"SELECT ?");
