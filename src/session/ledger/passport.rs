@@ -307,6 +307,7 @@ mod tests {
             let statement = library.intern(&text, &ledger.state, reading, || None).unwrap();
             let prepared = Prepared {
                 statement,
+                escapes: true,
                 params: 0,
                 columns: 0,
                 types: None,
